@@ -1,0 +1,23 @@
+PYTHON ?= python3
+RUN = @$(PYTHON) dev.py
+
+.PHONY: test check fix lock install
+
+install: ; @$(PYTHON) dev.py install
+check:                ## style, types, layers, security
+	$(RUN) ruff format --check --quiet .
+	$(RUN) ruff check --quiet .
+	$(RUN) mypy
+	$(RUN) lint-imports
+	$(RUN) bandit -q -r src -c pyproject.toml
+test: check           ## the checks and every test
+	$(RUN) pytest
+fix:                  ## what the tools can mend by themselves
+	$(RUN) ruff format --quiet .
+	$(RUN) ruff check --fix --quiet .
+lock:                 ## pins anew (uv from the index); torch and its CUDA packages come by themselves
+	uv pip compile pyproject.toml build.in --extra dev --python-version 3.11 --universal \
+	  --generate-hashes -c constraints.txt --no-emit-package torch --no-annotate --no-header \
+	  --no-emit-index-url -q -o requirements.all
+	awk '/^[a-z]/ {keep = !/^(nvidia-|cuda-|triton)/} keep' requirements.all > requirements.lock
+	rm requirements.all

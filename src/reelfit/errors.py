@@ -1,0 +1,38 @@
+"""What can go wrong that a person can mend: each is shown as one message without a traceback."""
+
+
+class ReelfitError(Exception):
+    """Something that the user can mend; its message says what, where and what to do."""
+
+
+class StudyError(ReelfitError):
+    """The study asks for something that is not there or does not fit together."""
+
+
+class TableError(ReelfitError):
+    """A table breaks its schema: the message names the column, the row and the rule."""
+
+
+class VideoError(ReelfitError):
+    """A video that cannot be used.
+
+    ``reason`` is one short phrase for the table of rejected videos, the same for all videos that
+    fail alike; ``detail`` is what the decoder said of this one.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+
+
+class RunError(ReelfitError):
+    """A run cannot go on: another process holds it, the disk is full, a unit failed."""
+
+
+class CheckpointError(ReelfitError):
+    """A checkpoint that is damaged, or that was not written by Reelfit."""
+
+
+class OutOfMemoryError(ReelfitError):
+    """One sample does not fit the budget; the message names the bytes that it needs."""

@@ -1,0 +1,18 @@
+"""The base of all settings: frozen, strict about names, documented field by field."""
+
+from pydantic import BaseModel, ConfigDict
+
+NO_EFFECT = {"changes_result": False}
+"""Marks a field (``json_schema_extra=NO_EFFECT``) that is left out of the study's hash."""
+
+
+class Settings(BaseModel):
+    """Settings live beside their owner; the sentence under a field is its documentation."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        validate_default=True,
+    )

@@ -1,0 +1,34 @@
+"""The house rules that no linter knows."""
+
+import subprocess
+from pathlib import Path
+
+HERE = Path(__file__).parents[1]
+BANNED = {"utils", "helpers", "misc", "common", "base", "core", "manager", "handler"}
+
+
+def tracked_files() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=HERE,
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout
+    return [HERE / name for name in listed.split("\0") if name and (HERE / name).exists()]
+
+
+def test_no_file_has_a_name_that_says_nothing():
+    words = {word for path in tracked_files() for word in path.stem.lower().split("_")}
+    assert not words & BANNED
+
+
+def test_no_file_is_larger_than_a_mebibyte():
+    assert [path for path in tracked_files() if path.stat().st_size > 2**20] == []
+
+
+def test_the_lock_names_no_host_and_no_cuda_package():
+    lock = (HERE / "requirements.lock").read_text()
+    assert "://" not in lock
+    assert "nvidia-" not in lock
+    assert lock.count("--hash=") > lock.count("==")
