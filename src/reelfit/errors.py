@@ -6,7 +6,14 @@ class ReelfitError(Exception):
 
 
 class StudyError(ReelfitError):
-    """The study asks for something that is not there or does not fit together."""
+    """The study asks for something that is not there or does not fit together.
+
+    ``place`` is where in the study it is asked, as keys and positions, if the message lacks it.
+    """
+
+    def __init__(self, message: str, *, place: tuple[str | int, ...] = ()) -> None:
+        super().__init__(message)
+        self.place = place
 
 
 class TableError(ReelfitError):
@@ -36,3 +43,7 @@ class CheckpointError(ReelfitError):
 
 class OutOfMemoryError(ReelfitError):
     """One sample does not fit the budget; the message names the bytes that it needs."""
+
+
+class Interrupted(Exception):  # noqa: N818  no error: it was asked for
+    """A unit was asked to stop; what it had done is saved."""

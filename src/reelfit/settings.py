@@ -1,8 +1,9 @@
 """The base of all settings: frozen, strict about names, documented field by field."""
 
 from pydantic import BaseModel, ConfigDict
+from pydantic.config import JsonDict
 
-NO_EFFECT = {"changes_result": False}
+NO_EFFECT: JsonDict = {"changes_result": False}
 """Marks a field (``json_schema_extra=NO_EFFECT``) that is left out of the study's hash."""
 
 

@@ -1,0 +1,183 @@
+"""What can be asked of Reelfit on the command line.
+
+Heavy imports stand inside the commands: ``reelfit --help`` answers in a blink.
+"""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from reelfit import __version__
+from reelfit.errors import RunError, StudyError
+
+if TYPE_CHECKING:
+    from reelfit.cli.display import Voice
+
+app = typer.Typer(
+    help="Trains video models inside the memory you have, and never loses work.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SETTING=VALUE", help="Lay a setting over the study's own."),
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(metavar="gpu=8GiB,host=6GiB", help="The budget, instead of the study's."),
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Begin a new run; nothing is deleted.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say only where the report is.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say how each unit ended.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Say all of it as JSON, an object a line.")]
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A study in YAML.")]
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    version: Annotated[bool, typer.Option("--version", help="Say the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def run(  # noqa: PLR0917  the options of a command
+    study_file: StudyFile,
+    changes: Changes = None,
+    memory: Memory = None,
+    fresh: Fresh = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a study, or go on with it where it stopped."""
+    from reelfit.cli.display import choose_voice
+
+    voice = choose_voice(quiet=quiet, verbose=verbose, as_json=as_json)
+    _run(study_file, [*(changes or []), *_memory_changes(memory)], fresh=fresh, voice=voice)
+
+
+@app.command()
+def demo(  # noqa: PLR0913, PLR0917  the options of a command
+    out: Annotated[Path, typer.Option(help="The folder for videos, study and runs.")] = Path(
+        "reelfit-demo"
+    ),
+    videos: Annotated[
+        Path | None, typer.Option(help="A folder of your own clips, taken as the pristine ones.")
+    ] = None,
+    sources: Annotated[int, typer.Option(min=10, help="Scenes, where no clips are given.")] = 24,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed gives other videos.")] = 0,
+    changes: Changes = None,
+    memory: Memory = None,
+    fresh: Fresh = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a small labelled set of real-looking clips, and run a study on it."""
+    from reelfit.cli.display import choose_voice
+    from reelfit.demo import make_demo_set
+
+    voice = choose_voice(quiet=quiet, verbose=verbose, as_json=as_json)
+    with voice.counting("demo set", "videos") as counted:
+        study_file = make_demo_set(
+            out, seed=seed, sources=sources, videos=videos, report_progress=counted
+        )
+    _run(study_file, [*(changes or []), *_memory_changes(memory)], fresh=fresh, voice=voice)
+
+
+@app.command()
+def status(
+    place: Annotated[
+        Path, typer.Argument(metavar="STUDY|FOLDER", help="A study, or a folder of runs.")
+    ] = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """Say how far the runs are: finished, at work, or stopped."""
+    from reelfit.cli.display import print_table
+    from reelfit.cli.overview import overview
+
+    folder = place
+    if place.is_file():
+        from reelfit.study_yaml import read_study
+
+        study = read_study(place)
+        folder = study.runs / study.name
+    rows = overview(folder)
+    if as_json:
+        for row in rows:
+            typer.echo(json.dumps(row))
+    elif rows:
+        print_table(rows)
+    else:
+        typer.echo(f"{folder}: there is no run yet")
+
+
+@app.command()
+def study(
+    study_file: Annotated[
+        Path | None, typer.Argument(metavar="[STUDY]", help="A study to check and spell out.")
+    ] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema.")] = False,
+    explain: Annotated[
+        str | None, typer.Option(metavar="SETTING", help="Tell what a setting means.")
+    ] = None,
+    changes: Changes = None,
+) -> None:
+    """Spell out a study with every default, or tell what can stand in one."""
+    from reelfit import study_yaml
+    from reelfit.study import Study
+
+    if schema:
+        typer.echo(json.dumps(Study.model_json_schema(), indent=2))
+    elif explain is not None:
+        typer.echo(study_yaml.explain(explain))
+    elif study_file is not None:
+        read = study_yaml.read_study(study_file, changes=changes or [])
+        typer.echo(study_yaml.study_text(read), nl=False)
+    else:
+        raise typer.BadParameter("give a study, --schema or --explain SETTING")
+
+
+def _run(study_file: Path, changes: list[str], *, fresh: bool, voice: "Voice") -> None:
+    from reelfit.session import carry_out
+    from reelfit.study_yaml import line_of, read_study
+
+    asked = read_study(study_file, changes=changes)
+    again = shlex.join(["reelfit", *sys.argv[1:]]).replace(" --fresh", "")
+    try:
+        session = carry_out(asked, fresh=fresh, display=voice.display(), on_run=voice.begins)
+    except StudyError as error:
+        voice.close()
+        where = line_of(study_file, error.place) if error.place else ""
+        raise StudyError(f"{study_file}{where}: {error}" if error.place else str(error)) from None
+    except RunError as error:
+        voice.close()
+        raise RunError(f"{error}\nto go on once it is mended: {again}") from None
+    except KeyboardInterrupt:
+        voice.close()
+        voice.interrupted(again)
+        raise typer.Exit(130) from None
+    voice.close()
+    voice.ends(session)
+
+
+def _memory_changes(memory: str | None) -> list[Any]:
+    if memory is None:
+        return []
+    changes = []
+    for part in memory.split(","):
+        kind, equals, size = part.strip().partition("=")
+        if kind not in ("gpu", "host") or not equals:
+            raise StudyError(f"--memory {memory}: write it as --memory gpu=8GiB,host=6GiB")
+        changes.append(f"memory.{kind}={size}")
+    return changes

@@ -1,0 +1,198 @@
+"""How a run speaks: bars on a terminal, plain lines elsewhere, JSON for programs."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from reelfit.cli.overview import summary_of
+from reelfit.pipeline import Display
+from reelfit.runs import Run
+from reelfit.session import Session
+from reelfit.stages.stage import Stage
+
+LINE_SECONDS = 10.0
+"""Between two plain lines about one stage."""
+
+
+@dataclass
+class Voice:
+    """Says what happens: on standard error while it works, on standard output what came of it."""
+
+    quiet: bool
+    verbose: bool
+    as_json: bool
+    errors: Console
+    progress: Progress | None
+    _bar: TaskID | None = None
+    _began: float = 0.0
+    _told: float = field(default=0.0)
+    _name: str = ""
+    _items: str = ""
+
+    def begins(self, run: Run, begun: bool) -> None:
+        """Says which run it is."""
+        self._say(
+            f"{'begins' if begun else 'goes on with'} {run.folder}",
+            event="run",
+            folder=str(run.folder),
+            begun=begun,
+        )
+
+    def display(self) -> Display:
+        """What ``run_stages`` tells of its way."""
+        return Display(
+            begin=lambda stage, total: self._begin(stage.name, stage.items, total),
+            advance=self._advance,
+            unit_ends=self._unit_ends,
+            end=self._end,
+        )
+
+    @contextmanager
+    def counting(self, name: str, items: str) -> Iterator[Callable[[int, int], None]]:
+        """Shows work outside the stages; silent where there is nothing to do."""
+        begun = False
+
+        def advance(done: int, total: int) -> None:
+            nonlocal begun
+            if not begun:
+                self._begin(name, items, total)
+                begun = True
+            self._advance(done, total)
+
+        yield advance
+        if begun:
+            self._finish(name)
+
+    def interrupted(self, again: str) -> None:
+        """Says how to go on."""
+        self._say(
+            f"interrupted; all that was done is saved. To go on: {again}",
+            event="interrupted",
+            again=again,
+            always=True,
+        )
+
+    def ends(self, session: Session) -> None:
+        """The table of models, the peak and the path of the report."""
+        run, summary = session.run, summary_of(session.run)
+        if self.as_json:
+            self._print_json(event="end", worked=session.worked, **summary)
+        elif self.quiet:
+            sys.stdout.write(f"{summary['report']}\n")
+        else:
+            if not session.worked:
+                sys.stdout.write(f"finished before, nothing to do: {run.run_id}\n")
+            print_table(summary["models"])
+            sys.stdout.write(
+                f"peak memory  {summary['peak_mb']:,.0f} MiB in {summary['peak_of']}\n"
+                f"report       {summary['report']}\n"
+            )
+
+    def close(self) -> None:
+        """Leaves the terminal as it was."""
+        if self.progress is not None:
+            self.progress.stop()
+
+    def _begin(self, name: str, items: str, total: int) -> None:
+        self._name, self._items = name, items
+        self._began = self._told = time.monotonic()
+        if self.progress is not None:
+            self.progress.start()
+            self._bar = self.progress.add_task(name, total=total or None, rate="")
+        elif self.as_json:
+            self._print_json(event="stage_begins", stage=name, items=total)
+        elif items:
+            self._say(f"{name}: {total} {items}")
+
+    def _advance(self, done: float, total: float) -> None:
+        now = time.monotonic()
+        if not self._items or done <= 0:
+            return
+        rate = done / max(now - self._began, 1e-9)
+        if self.progress is not None and self._bar is not None:
+            told = f"{rate:.1f} {self._items}/s" if rate >= 1 else f"{1 / rate:.1f} s each"
+            self.progress.update(self._bar, completed=done, total=total, rate=told)
+        elif now - self._told >= LINE_SECONDS and done < total:
+            self._told = now
+            left = (total - done) / rate
+            self._say(
+                f"{self._name}: {done:.1f} of {total:g} {self._items}, about {left:.0f} s left",
+                event="progress",
+                stage=self._name,
+                done=round(done, 3),
+                total=total,
+            )
+
+    def _unit_ends(self, facts: dict[str, Any]) -> None:
+        if self.as_json:
+            self._print_json(event="unit_ends", **facts)
+        elif self.verbose or facts["outcome"] == "killed":
+            peak = f", at most {facts['host_peak_mb']:,.0f} MiB" if facts["host_peak_mb"] else ""
+            self._say(
+                f"  {facts['stage']} {facts['unit']}: {facts['outcome']} "
+                f"in {facts['seconds']:.1f} s{peak}"
+            )
+
+    def _end(self, stage: Stage) -> None:
+        self._finish(stage.name)
+
+    def _finish(self, name: str) -> None:
+        seconds = time.monotonic() - self._began
+        if self.progress is not None and self._bar is not None:
+            total = self.progress.tasks[self._bar].total or 1
+            self.progress.update(
+                self._bar, total=total, completed=total, rate=f"done in {seconds:.1f} s"
+            )
+            self._bar = None
+        else:
+            self._say(
+                f"{name}: done in {seconds:.1f} s",
+                event="stage_ends",
+                stage=name,
+                seconds=round(seconds, 3),
+            )
+
+    def _say(self, text: str, *, always: bool = False, **facts: Any) -> None:
+        if self.as_json:
+            if facts:
+                self._print_json(**facts)
+        elif always or not self.quiet:
+            self.errors.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def _print_json(self, **facts: Any) -> None:
+        sys.stdout.write(json.dumps(facts) + "\n")
+        sys.stdout.flush()
+
+
+def choose_voice(*, quiet: bool, verbose: bool, as_json: bool) -> Voice:
+    """Bars where standard error is a terminal and they were not declined, else plain lines."""
+    errors = Console(stderr=True)
+    progress = None
+    if errors.is_terminal and not quiet and not as_json:
+        progress = Progress(
+            TextColumn("{task.description:<9}"),
+            BarColumn(bar_width=32),
+            TextColumn("{task.fields[rate]:>18}"),
+            TimeRemainingColumn(),
+            console=errors,
+        )
+    return Voice(quiet=quiet, verbose=verbose, as_json=as_json, errors=errors, progress=progress)
+
+
+def print_table(rows: Sequence[dict[str, Any]]) -> None:
+    """Rows of the same keys as a table on standard output."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for number, name in enumerate(rows[0]):
+        table.add_column(name.replace("_", " "), justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*("-" if value is None else str(value) for value in row.values()))
+    console = Console(soft_wrap=not sys.stdout.isatty())
+    console.print(table)

@@ -1,0 +1,73 @@
+"""What stands in runs' folders, in the few figures that a terminal shows."""
+
+from pathlib import Path
+from typing import Any
+
+from reelfit.files import read_json_lines
+from reelfit.runs import Run, holder_of
+
+SHOWN = ("roc_auc", "accuracy", "f1", "equal_error_rate")
+
+
+def summary_of(run: Run) -> dict[str, Any]:
+    """The models with their metrics, the highest peak of any process, and where the report is."""
+    import polars as pl
+
+    summary = pl.read_parquet(run.file("summary.parquet"))
+    models = []
+    for model in summary["model"].unique(maintain_order=True):
+        of_model = {
+            row["metric"]: row
+            for row in summary.filter(pl.col("model") == model).iter_rows(named=True)
+        }
+        row: dict[str, Any] = {"model": model}
+        for metric in SHOWN:
+            row[metric] = _rounded(of_model[metric]["out_of_fold"])
+        low, high = (_rounded(of_model["roc_auc"][bound]) for bound in ("low", "high"))
+        row["roc_auc_95%"] = None if low is None else f"{low} to {high}"
+        row["best_fold"] = of_model["roc_auc"]["best_fold"]
+        models.append(row)
+    peak_mb, peak_of = _highest_peak(run)
+    return {
+        "run": str(run.folder),
+        "report": str(run.file("report.html")),
+        "models": models,
+        "peak_mb": peak_mb,
+        "peak_of": peak_of,
+    }
+
+
+def _rounded(value: float | None) -> str | None:
+    return None if value is None else f"{value:.3f}"
+
+
+def _highest_peak(run: Run) -> tuple[float, str]:
+    peaks = [
+        (event["host_peak_mb"] or 0.0, f"{event['stage']} {event['unit']}")
+        for event in read_json_lines(run.file("events.jsonl"))
+        if event["event"] == "unit_ends"
+    ]
+    peaks += [
+        (event["host_peak_mb"], "the parent")
+        for event in read_json_lines(run.file("events.jsonl"))
+        if event["event"] == "session_ends"
+    ]
+    return max(peaks, default=(0.0, "no process"))
+
+
+def overview(folder: Path) -> list[dict[str, Any]]:
+    """Every run below ``folder``, oldest first, and how far it is."""
+    found = {path.parent for path in folder.glob("**/run.json")}
+    rows = []
+    for run in (Run(path) for path in sorted(found, key=lambda path: path.name)):
+        holder = holder_of(run)
+        state = "finished" if run.finished else "stopped"
+        done = [path.stem for path in run.state.glob("*.json") if path.stem != "finished"]
+        rows.append(
+            {
+                "run": str(run.folder),
+                "state": state if holder is None else f"at work: {holder}",
+                "stages_done": len(done),
+            }
+        )
+    return rows

@@ -1,0 +1,1 @@
+"""Where units run: each in a process of its own, whose memory is back when it ends."""

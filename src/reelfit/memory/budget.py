@@ -1,0 +1,109 @@
+"""What a unit may hold: sizes as people write them, and what this machine or container has free."""
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import psutil
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+from reelfit.settings import Settings
+
+_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?b)?\s*", re.IGNORECASE)
+FREE_SHARE = 0.9
+"""Of what is free now, the part that ``auto`` takes: other programs grow as well."""
+UNIT_BYTES = 2**30
+"""The least that a child process with torch is given: imports alone hold about a quarter of it."""
+
+
+def parse_size(text: object) -> int:
+    """Bytes from ``8GiB``, ``8192MiB``, ``8G`` (binary, as schedulers count) or ``8GB`` (decimal).
+
+    Raises:
+        ValueError: not a size, or a number without its unit.
+    """
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        raise ValueError(f"{text} has no unit: write {text:g}GiB or {text:g}MiB")
+    match = _SIZE.fullmatch(str(text))
+    if match is None:
+        raise ValueError(f"{text!r} is not a size: write for example 8GiB or 512MiB")
+    number, prefix, suffix = match.groups()
+    if not prefix and not suffix:
+        raise ValueError(f"{number} has no unit: write {number}GiB or {number}MiB")
+    binary = suffix is None or suffix.lower() == "ib" or not prefix
+    factor = _UNITS[prefix.lower()]
+    if not binary:
+        factor = 1000 ** list(_UNITS.values()).index(factor)
+    size = int(float(number) * factor)
+    if size < 1:
+        raise ValueError(f"{text!r} is no memory at all")
+    return size
+
+
+def format_size(size_bytes: float) -> str:
+    """``1.5 GiB`` for 1610612736."""
+    for unit in ("B", "KiB", "MiB"):
+        if abs(size_bytes) < 1024:
+            return f"{size_bytes:.0f} {unit}" if unit != "MiB" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1024
+    return f"{size_bytes:.1f} GiB"
+
+
+def _size_or_auto(value: Any) -> Any:
+    return value if value == "auto" else parse_size(value)
+
+
+def _size_text(value: int | str) -> str:
+    return value if isinstance(value, str) else f"{value}B"
+
+
+Size = Annotated[
+    int | Literal["auto"],
+    BeforeValidator(_size_or_auto),
+    PlainSerializer(_size_text),
+    WithJsonSchema({"type": "string", "examples": ["auto", "8GiB", "512MiB"]}),
+]
+"""Bytes, or ``auto``: what is free when the run starts, less a margin."""
+
+
+class MemorySettings(Settings):
+    """What the run may hold; it changes how the work is cut, never its result."""
+
+    gpu: Size = "auto"
+    """The most that one process may hold on its GPU, for example 8GiB."""
+    host: Size = "auto"
+    """The most that all processes of the run may hold in main memory, for example 6GiB."""
+
+
+def host_budget(asked: int | str) -> int:
+    """Bytes of main memory for the whole run: as asked, or what is free here less a margin."""
+    if isinstance(asked, int):
+        return asked
+    free = [psutil.virtual_memory().available]
+    for limit, usage in (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        (
+            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        ),
+    ):
+        try:
+            bound = int(Path(limit).read_text())
+            free.append(bound - int(Path(usage).read_text()))
+        except (OSError, ValueError):  # another version of control groups, or no limit ("max")
+            continue
+    return int(min(free) * FREE_SHARE)
+
+
+def available_cores() -> int:
+    """Processors that this process may use, which on a shared machine are fewer than it has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def affordable_workers(host_bytes: int) -> int:
+    """Child processes that run side by side: one per processor, while each has its least."""
+    return max(1, min(available_cores(), host_bytes // UNIT_BYTES))

@@ -1,0 +1,18 @@
+"""Recognising that memory ran out, in one place, by type first and by the backends' own words."""
+
+import torch
+
+_BACKEND_WORDS = (
+    "can't allocate memory",  # torch's CPU allocator
+    "could not create a primitive",  # oneDNN, when its scratch memory cannot be had
+    "could not create a memory object",
+    "out of memory",  # CUDA libraries beside the caching allocator
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether ``error`` says that memory, of the host or of a device, was exhausted."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in _BACKEND_WORDS)

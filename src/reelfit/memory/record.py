@@ -1,0 +1,111 @@
+"""The memory that this process holds, measured: one figure now, or a log from start to end."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+
+from reelfit.files import append_json_line
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class HostMemory:
+    """Main memory of this process in bytes: resident now, resident at most, writable data."""
+
+    rss_bytes: int
+    peak_bytes: int
+    data_bytes: int
+
+
+def host_memory() -> HostMemory:
+    """What this process holds, as the kernel counts it on Linux.
+
+    Elsewhere the peak is the highest value that this function has seen.
+
+    Source: proc(5), VmRSS, VmHWM (of this program, not of the one that started it) and VmData.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        rss = psutil.Process().memory_info().rss
+        _seen.append(max(rss, *_seen[-1:]) if _seen else rss)
+        return HostMemory(rss, _seen[-1], rss)
+    sizes = {
+        name: int(rest.split()[0]) * 1024
+        for name, _, rest in (line.partition(":") for line in lines)
+        if name in ("VmRSS", "VmHWM", "VmData")
+    }
+    return HostMemory(sizes["VmRSS"], sizes["VmHWM"], sizes["VmData"])
+
+
+_seen: list[int] = []
+
+
+def gpu_memory() -> dict[str, float]:
+    """MiB that torch holds on its GPU; empty where torch is not imported or there is none."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return {}
+    return {
+        "allocated_mb": torch.cuda.memory_allocated() / MIB,
+        "reserved_mb": torch.cuda.memory_reserved() / MIB,
+        "max_allocated_mb": torch.cuda.max_memory_allocated() / MIB,
+        "total_memory_mb": torch.cuda.get_device_properties(0).total_memory / MIB,
+    }
+
+
+@dataclass
+class MemoryLog:
+    """Writes a line to ``memory.jsonl`` at the start, every ``interval_seconds``, and at the end.
+
+    ``place`` is filled in by whoever works (epoch, global_step and so on), and stands in each line.
+    """
+
+    path: Path
+    facts: dict[str, Any]
+    budget_bytes: int | None = None
+    interval_seconds: float = 1.0
+    warn: Callable[[str], None] = lambda _: None
+    place: dict[str, Any] = field(default_factory=dict)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _warned: bool = False
+
+    def write(self, phase: str) -> None:
+        """Adds one line."""
+        now = host_memory()
+        line = {
+            "timestamp": time.time(),
+            "phase": phase,
+            **self.facts,
+            **self.place,
+            "host_rss_mb": round(now.rss_bytes / MIB, 2),
+            "host_peak_mb": round(now.peak_bytes / MIB, 2),
+            "host_data_mb": round(now.data_bytes / MIB, 2),
+            "budget_mb": None if self.budget_bytes is None else round(self.budget_bytes / MIB, 2),
+            **{name: round(value, 2) for name, value in gpu_memory().items()},
+        }
+        append_json_line(self.path, line)
+        if self.budget_bytes and now.rss_bytes > 0.9 * self.budget_bytes and not self._warned:
+            self._warned = True
+            share = now.rss_bytes / self.budget_bytes
+            self.warn(f"holds {share:.0%} of its {self.budget_bytes / MIB:.0f} MiB")
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self.interval_seconds):
+            self.write("running")
+
+    def __enter__(self) -> Self:
+        self.write("start")
+        threading.Thread(target=self._watch, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self.write("end")

@@ -1,0 +1,115 @@
+"""The stages in order; what stands under its key is not done again."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from reelfit.data.listing import Listing, read_listing
+from reelfit.files import digest, write_json
+from reelfit.runs import Run, timestamp
+from reelfit.stages.check import Check
+from reelfit.stages.clips import Clips
+from reelfit.stages.evaluate import Evaluate
+from reelfit.stages.features import Features
+from reelfit.stages.index import Index
+from reelfit.stages.report import Report
+from reelfit.stages.split import Split
+from reelfit.stages.stage import GATHER, Stage, Unit
+from reelfit.stages.train import Train
+from reelfit.study import Study
+
+STAGES: Final[tuple[Stage, ...]] = (
+    Check(),
+    Index(),
+    Split(),
+    Clips(),
+    Features(),
+    Train(),
+    Evaluate(),
+    Report(),
+)
+
+
+class Launcher(Protocol):
+    """Where units run."""
+
+    def run(self, units: list[Unit], *, key: str, stage: Stage) -> None:
+        """Runs all units to their end.
+
+        Raises:
+            ReelfitError: a unit failed; the others are done all the same.
+        """
+
+
+@dataclass(frozen=True)
+class Display:
+    """What the user is told of a stage's way."""
+
+    begin: Callable[[Stage, int], None]
+    """Takes the stage, and how many items it has to do."""
+    advance: Callable[[float, float], None]
+    """Takes how many items of the stage are done, of how many."""
+    unit_ends: Callable[[dict[str, Any]], None]
+    """Takes the facts that ``events.jsonl`` has of it."""
+    end: Callable[[Stage], None]
+
+
+def run_stages(
+    run: Run, study: Study, listing: Listing, launcher: Launcher, display: Display
+) -> None:
+    """Runs every stage that does not stand, from the first to the report."""
+    for stage, key in stage_keys(study, listing):
+        if stands(run, stage, key):
+            continue
+        units = stage.units(run, study, listing, key=key)
+        display.begin(stage, sum(unit.items for unit in units))
+        run.event("stage_begins", stage=stage.name, units=len(units))
+        if units:
+            launcher.run(units, key=key, stage=stage)
+        launcher.run([Unit(stage.name, GATHER)], key=key, stage=stage)
+        write_json(run.state / f"{stage.name}.json", {"key": key, "ended": timestamp()})
+        run.event("stage_ends", stage=stage.name)
+        display.end(stage)
+    write_json(run.state / "finished.json", {"ended": timestamp()})
+
+
+def listing_of(study: Study) -> Listing:
+    """The rows that the study's table or folder gives.
+
+    Raises:
+        StudyError: as ``read_listing``.
+    """
+    videos = study.videos
+    return read_listing(
+        table=videos.table,
+        folder=videos.folder,
+        root=videos.root,
+        path=videos.path,
+        label=videos.label,
+        group=videos.group,
+        classes=videos.classes,
+    )
+
+
+def stage_keys(study: Study, listing: Listing) -> list[tuple[Stage, str]]:
+    """Every stage with 64 hex digits of all that its result depends on."""
+    keys: dict[str, str] = {}
+    for stage in STAGES:
+        facts = [stage.name, stage.version, stage.settings(study), stage.inputs(listing)]
+        keys[stage.name] = digest([*facts, [keys[name] for name in stage.reads]])
+    return [(stage, keys[stage.name]) for stage in STAGES]
+
+
+def is_same_work(run: Run, study: Study, listing: Listing) -> bool:
+    """Whether every stage of ``run`` was done under the key that it would have now."""
+    return all(run.done(stage.name) == key for stage, key in stage_keys(study, listing))
+
+
+def stands(run: Run, stage: Stage, key: str) -> bool:
+    """Whether the stage was finished under this key and its files are there."""
+    return run.done(stage.name) == key and all(run.file(name).exists() for name in stage.writes)
+
+
+def all_stand(run: Run, study: Study, listing: Listing) -> bool:
+    """Whether nothing is left to do for ``run``."""
+    return all(stands(run, stage, key) for stage, key in stage_keys(study, listing))

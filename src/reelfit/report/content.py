@@ -1,0 +1,116 @@
+"""What a report tells: plain values and tables, read from a run by the caller."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+from jaxtyping import UInt8
+
+Frames = UInt8[np.ndarray, "time 3 height width"]
+
+CURVES = {
+    "model": pl.String,
+    "fold": pl.Int32,
+    "epoch": pl.Int32,
+    "phase": pl.String,
+    "metric": pl.String,
+    "value": pl.Float64,
+}
+"""Columns of ``ReportContent.curves``; ``phase`` is ``train`` or ``validation``."""
+
+MEMORY = {
+    "seconds": pl.Float64,
+    "stage": pl.String,
+    "unit": pl.String,
+    "host_rss_mb": pl.Float64,
+    "host_peak_mb": pl.Float64,
+    "budget_mb": pl.Float64,
+}
+"""Columns of ``ReportContent.memory``; ``budget_mb`` is null where no limit was set."""
+
+STAGES = {
+    "stage": pl.String,
+    "unit": pl.String,
+    "seconds": pl.Float64,
+    "host_peak_mb": pl.Float64,
+    "retries": pl.Int64,
+}
+"""Columns of ``ReportContent.stages``: one row per unit, in the order in which they began."""
+
+
+class Mistake(NamedTuple):
+    """A video whose class a model got wrong, with the frames that the model saw."""
+
+    model: str
+    video_id: str
+    path: str
+    label: str
+    predicted: str
+    probability: float
+    """What the model gave the class ``predicted``."""
+    frames: Frames
+
+
+class Strip(NamedTuple):
+    """The frames of one clip, and what was done to them in words."""
+
+    caption: str
+    frames: Frames
+
+
+class Sheet(NamedTuple):
+    """One video as the models saw it: its original first, then its augmentations."""
+
+    video_id: str
+    path: str
+    label: str
+    rows: list[Strip]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ReportContent:
+    """All that the report tells of a run.
+
+    ``predictions``, ``kfold_results``, ``summary``, ``folds`` and ``rejected`` keep the schemas of
+    ``data/tables.py``; ``curves``, ``memory`` and ``stages`` have the columns named above. Where
+    there are two classes, the second is the positive one.
+    """
+
+    title: str
+    run_id: str
+    study_yaml: str
+    environment: dict[str, Any]
+    predictions: pl.DataFrame
+    kfold_results: pl.DataFrame
+    summary: pl.DataFrame
+    folds: pl.DataFrame
+    rejected: pl.DataFrame
+    curves: pl.DataFrame
+    memory: pl.DataFrame
+    stages: pl.DataFrame
+    decisions: list[str]
+    classes: list[str]
+    mistakes: list[Mistake]
+    contact_sheet: list[Sheet]
+    elapsed_seconds: float
+
+
+def ranked_models(content: ReportContent) -> list[str]:
+    """The models, best out-of-fold ROC AUC first; those without one last, in the summary's order.
+
+    This one order serves the tables, the curves and their line styles.
+    """
+    scores = dict(
+        content.summary.filter(pl.col("metric") == "roc_auc")
+        .select("model", "out_of_fold")
+        .iter_rows()
+    )
+    tables = (content.summary, content.kfold_results, content.predictions)
+    names = dict.fromkeys(name for table in tables for name in table["model"].to_list())
+
+    def rank(name: str) -> tuple[bool, float]:
+        score = scores.get(name)
+        return (score is None, -score if score is not None else 0.0)
+
+    return sorted(names, key=rank)

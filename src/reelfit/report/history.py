@@ -1,0 +1,121 @@
+"""What a run's logs tell: its units, its memory, how long it worked and what it decided."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, Final
+
+import polars as pl
+
+from reelfit.report.content import MEMORY, STAGES
+from reelfit.report.wording import count
+
+Event = dict[str, Any]
+
+SESSION = "session_begins"
+"""The event with which each process that worked on a run began."""
+
+
+def unit_table(events: Iterable[Event]) -> pl.DataFrame:
+    """One row per unit in the order in which they began; ``retries`` counts how often it died."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for event in sorted((e for e in events if e["event"] == "unit_ends"), key=_began):
+        place = (event["stage"], event["unit"])
+        row = rows.setdefault(
+            place,
+            dict(zip(STAGES, (*place, 0.0, None, 0), strict=True)),
+        )
+        row["seconds"] += event["seconds"]
+        row["retries"] += event["outcome"] == "killed"
+        peak = event["host_peak_mb"]
+        row["host_peak_mb"] = max(filter(None, (row["host_peak_mb"], peak)), default=None)
+    return pl.DataFrame(list(rows.values()), schema=STAGES)
+
+
+def _began(event: Event) -> float:
+    return _seconds(event) - float(event["seconds"])
+
+
+def _seconds(event: Event) -> float:
+    return datetime.fromisoformat(event["timestamp"]).timestamp()
+
+
+def memory_table(lines: Iterable[dict[str, Any]]) -> pl.DataFrame:
+    """The lines of the memory log, timed from the first; torn lines are not among them."""
+    frame = pl.DataFrame(
+        [{name: line.get(name) for name in ("timestamp", *list(MEMORY)[1:])} for line in lines],
+        schema={"timestamp": pl.Float64} | {name: MEMORY[name] for name in list(MEMORY)[1:]},
+    )
+    return frame.sort("timestamp", maintain_order=True).select(
+        (pl.col("timestamp") - pl.col("timestamp").min()).alias("seconds"), *list(MEMORY)[1:]
+    )
+
+
+def worked_seconds(events: list[Event]) -> float:
+    """Seconds that the run was worked on; the time between two sessions does not count."""
+    total, began, last = 0.0, None, None
+    for event in events:
+        now = _seconds(event)
+        if event["event"] == SESSION:
+            total += last - began if began is not None and last is not None else 0.0
+            began = now
+        last = now
+    return total + (last - began if began is not None and last is not None else 0.0)
+
+
+def decisions(events: Iterable[Event]) -> list[str]:
+    """In sentences, what the run did that the study had not said."""
+    told = [_SENTENCES[event["event"]](event) for event in events if event["event"] in _SENTENCES]
+    return list(dict.fromkeys(sentence for sentence in told if sentence))
+
+
+def _place(event: Event) -> str:
+    return f"{event['stage']} {event['unit']}"
+
+
+def _indexed(event: Event) -> str:
+    if not event["rejected"]:
+        return ""
+    rows = count(event["rejected"], "row")
+    return f"{rows} of the table could not be used and were left out, each with its reason."
+
+
+def _split(event: Event) -> str:
+    if not event["duplicates"]:
+        return ""
+    videos = count(event["duplicates"], "video")
+    return f"{videos} had the same content as another and were taken once."
+
+
+def _clips(event: Event) -> str:
+    if not event["rejected"]:
+        return ""
+    return f"{count(event['rejected'], 'video')} could not be decoded and were left out."
+
+
+def _killed(event: Event) -> str:
+    if event["outcome"] != "killed":
+        return ""
+    return f"{_place(event)} was killed from outside, started again, and went on."
+
+
+def _session(event: Event) -> str:
+    workers, threads = event["workers"], event["threads"]
+    return (
+        f"{count(workers, 'process')} side by side, {count(threads, 'thread')} in each that trains."
+    )
+
+
+_SENTENCES: Final[dict[str, Callable[[Event], str]]] = {
+    SESSION: _session,
+    "indexed": _indexed,
+    "split": _split,
+    "clips": _clips,
+    "unit_ends": _killed,
+    "resumed": lambda e: f"{_place(e)} went on from its checkpoint at step {e['step']}.",
+    "out_of_memory": lambda e: (
+        f"{_place(e)}: memory ran out at step {e['step']}, which was run again with "
+        f"{count(e['micro_batch'], 'sample')} per pass; the effective batch stayed."
+    ),
+    "checkpoint_set_aside": lambda e: f"{_place(e)}: {e['message']}; the one before it was used.",
+    "memory_warning": lambda e: f"{_place(e)} {e['message']}.",
+}

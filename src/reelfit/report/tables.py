@@ -1,0 +1,245 @@
+"""The tables of the report as rows of cells, for the page and for Markdown alike."""
+
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from reelfit.report.content import ReportContent, ranked_models
+from reelfit.report.wording import (
+    MISSING,
+    duration,
+    interval,
+    number,
+    title_of,
+)
+
+LONGEST_LIST = 500
+"""Rows of a list that the page shows; the run folder has the rest."""
+
+
+class Cell(NamedTuple):
+    """One cell: its text, a smaller note below, and what marks it."""
+
+    text: str
+    note: str = ""
+    strong: bool = False
+    share: float | None = None
+    """From 0 to 1: how deep the cell is tinted, or how long its bar is."""
+
+
+class Table(NamedTuple):
+    """A caption, the heads of the columns, and rows whose first cell is their head."""
+
+    caption: str
+    columns: list[str]
+    rows: list[list[Cell]]
+    num_words: int = 1
+    """How many columns, from the first, hold words; the others hold numbers and align right."""
+    kind: str = "plain"
+    """``even`` has columns of one width, ``matrix`` tints a cell by its share, ``bars`` draws the
+    share as a bar."""
+
+
+def models_table(content: ReportContent) -> Table:
+    """Each model's out-of-fold metrics with their intervals; the best of each metric strong."""
+    summary, models = content.summary, ranked_models(content)
+    rows = {(row["model"], row["metric"]): row for row in summary.to_dicts()}
+    body = []
+    for metric in _metrics(summary):
+        best = _best_value(summary, metric) if len(models) > 1 else None
+        cells = [_metric_head(metric)]
+        for model in models:
+            row = rows.get((model, metric), {})
+            value = row.get("out_of_fold")
+            note = interval(row.get("low"), row.get("high"))
+            cells.append(Cell(number(value), note, value is not None and value == best))
+        body.append(cells)
+    body.append([Cell("Best fold"), *(Cell(_best_fold(content, model)) for model in models)])
+    strong = "; the best in bold" if len(models) > 1 else ""
+    caption = f"Over all out-of-fold predictions, with the 95 % interval{strong}."
+    return Table(caption, ["Metric", *models], body, kind="even")
+
+
+def spread_table(content: ReportContent) -> Table:
+    """Mean and standard deviation of each metric over the folds."""
+    models = ranked_models(content)
+    rows = {(row["model"], row["metric"]): row for row in content.summary.to_dicts()}
+    body = []
+    for metric in _metrics(content.summary):
+        cells = [_metric_head(metric)]
+        for model in models:
+            row = rows.get((model, metric), {})
+            spread = row.get("standard_deviation")
+            note = "" if spread is None else f"± {number(spread)}"
+            cells.append(Cell(number(row.get("mean")), note))
+        body.append(cells)
+    caption = "Mean over the folds, with its standard deviation."
+    return Table(caption, ["Metric", *models], body, kind="even")
+
+
+def every_fold_table(content: ReportContent) -> Table:
+    """Each fold of each model: its size, its best epoch and its metrics."""
+    results = content.kfold_results
+    metrics = _metrics(results)
+    body = []
+    for model in ranked_models(content):
+        of_model = results.filter(pl.col("model") == model)
+        for (fold,), part in of_model.sort("fold").group_by("fold", maintain_order=True):
+            first = part.row(0, named=True)
+            values = dict(part.select("metric", "value").iter_rows())
+            sizes = [first["num_train"], first["num_validation"], first["best_epoch"]]
+            body.append(
+                [
+                    Cell(model),
+                    Cell(f"{fold}", "best" if first["best_fold"] else "", first["best_fold"]),
+                    *(Cell(number(size, 0)) for size in sizes),
+                    *(Cell(number(values.get(metric))) for metric in metrics),
+                ]
+            )
+    columns = ["Model", "Fold", "Train", "Validation", "Best epoch", *map(title_of, metrics)]
+    return Table("Each fold, scored on its own validation videos.", columns, body)
+
+
+def stages_table(content: ReportContent) -> Table:
+    """Each stage's time, its highest peak and that peak against the budget."""
+    budgets = dict(content.memory.group_by("stage").agg(pl.col("budget_mb").max()).iter_rows())
+    stages = content.stages.group_by("stage", maintain_order=True).agg(
+        pl.len().alias("units"), pl.sum("seconds"), pl.max("host_peak_mb"), pl.sum("retries")
+    )
+    body = []
+    for stage, units, seconds, peak_mb, retries in stages.iter_rows():
+        budget_mb = budgets.get(stage)
+        share = peak_mb / budget_mb if peak_mb is not None and budget_mb else None
+        body.append(
+            [
+                Cell(stage),
+                Cell(number(units, 0)),
+                Cell(duration(seconds)),
+                Cell(number(retries, 0)),
+                Cell(number(peak_mb, 0)),
+                Cell(number(budget_mb, 0)),
+                _budget_cell(share),
+            ]
+        )
+    columns = ["Stage", "Units", "Time", "Retries", "Peak, MiB", "Budget, MiB", "Of the budget"]
+    caption = "Time of each stage, summed over its units, and the highest peak of its processes."
+    return Table(caption, columns, body, kind="bars")
+
+
+def units_table(content: ReportContent) -> Table:
+    """Each unit's time and peak."""
+    body = [
+        [
+            Cell(row["stage"]),
+            Cell(row["unit"]),
+            Cell(duration(row["seconds"])),
+            Cell(number(row["host_peak_mb"], 0)),
+            Cell(number(row["retries"], 0)),
+        ]
+        for row in content.stages.to_dicts()
+    ]
+    columns = ["Stage", "Unit", "Time", "Peak, MiB", "Retries"]
+    return Table("Each unit: one process of its own.", columns, body[:LONGEST_LIST], 2)
+
+
+def reasons_table(content: ReportContent) -> Table:
+    """How many videos were left out, by stage and reason."""
+    counts = (
+        content.rejected.group_by("reason", "stage")
+        .len("rows")
+        .sort("rows", "reason", "stage", descending=[True, False, False])
+    )
+    body = [
+        [Cell(reason), Cell(stage), Cell(number(rows, 0))]
+        for reason, stage, rows in counts.iter_rows()
+    ]
+    return Table("Rows left out, by reason.", ["Reason", "Stage", "Rows"], body, 2)
+
+
+def rejected_table(content: ReportContent) -> Table:
+    """Each row that was left out, with what was wrong with it."""
+    listed = content.rejected.sort("row", "path").head(LONGEST_LIST)
+    body = [
+        [Cell(row["path"]), Cell(row["reason"]), Cell(row["detail"]), Cell(number(row["row"], 0))]
+        for row in listed.to_dicts()
+    ]
+    more = content.rejected.height - listed.height
+    rest = f" The other {more:,} stand in rejected.parquet." if more else ""
+    columns = ["Path", "Reason", "Detail", "Row"]
+    return Table(f"Each row left out, in the order of the table.{rest}", columns, body, 3)
+
+
+def folds_table(content: ReportContent) -> Table:
+    """How many videos of each class, and how many groups, each fold validates."""
+    folds = sorted(content.folds["fold"].unique().to_list())
+    counts = {
+        (target, fold): amount
+        for target, fold, amount in content.folds.group_by("target", "fold").len().iter_rows()
+    }
+    body = []
+    for target, label in enumerate(content.classes):
+        amounts = [counts.get((target, fold), 0) for fold in folds]
+        body.append(_counts_row(label, amounts, sum(amounts)))
+    for name, column in (("videos", "video_id"), ("groups", "group")):
+        by_fold = dict(content.folds.group_by("fold").agg(pl.n_unique(column)).iter_rows())
+        total = content.folds[column].n_unique()
+        body.append(_counts_row(f"All {name}", [by_fold[fold] for fold in folds], total))
+    columns = ["Class", *(f"Fold {fold}" for fold in folds), "Total"]
+    return Table("Videos that each fold validates; a group is never split.", columns, body)
+
+
+def environment_tables(environment: dict[str, Any]) -> list[Table]:
+    """The single values of the environment first, then one table for each longer part."""
+    single: list[list[Cell]] = []
+    parts: list[Table] = []
+    for key, value in environment.items():
+        if isinstance(value, dict):
+            rows = [[Cell(str(name)), Cell(str(entry))] for name, entry in value.items()]
+            parts.append(Table(str(key), ["Name", "Value"], rows, 2))
+        elif isinstance(value, list | tuple):
+            rows = [[Cell(str(place + 1)), Cell(str(entry))] for place, entry in enumerate(value)]
+            parts.append(Table(str(key), ["Number", "Value"], rows, 2))
+        else:
+            single.append([Cell(str(key)), Cell(MISSING if value is None else str(value))])
+    main = [Table("Where it ran.", ["Name", "Value"], single, 2)] if single else []
+    return main + parts
+
+
+def _metrics(table: pl.DataFrame) -> list[str]:
+    """The metrics in the table's order, ROC AUC first: the verdict speaks of it."""
+    names = table["metric"].unique(maintain_order=True).to_list()
+    return sorted(names, key=lambda name: name != "roc_auc")
+
+
+def _metric_head(metric: str) -> Cell:
+    return Cell(title_of(metric), "" if _higher_is_better(metric) else "lower is better")
+
+
+def _higher_is_better(metric: str) -> bool:
+    from reelfit.metrics import METRICS  # brings scikit-learn
+
+    return metric not in METRICS or METRICS[metric].higher_is_better
+
+
+def _best_value(summary: pl.DataFrame, metric: str) -> float | None:
+    column = summary.filter(pl.col("metric") == metric)["out_of_fold"]
+    values: list[float] = column.filter(column.is_not_nan()).to_list()
+    if not values:
+        return None
+    return max(values) if _higher_is_better(metric) else min(values)
+
+
+def _best_fold(content: ReportContent, model: str) -> str:
+    rows = content.kfold_results.filter((pl.col("model") == model) & pl.col("best_fold"))
+    return str(rows["fold"][0]) if rows.height else MISSING
+
+
+def _budget_cell(share: float | None) -> Cell:
+    if share is None:
+        return Cell(MISSING)
+    note = "over the budget" if share > 1 else ""
+    return Cell(f"{100 * share:.0f} %", note, share > 1, min(share, 1.0))
+
+
+def _counts_row(head: str, amounts: list[int], total: int) -> list[Cell]:
+    return [Cell(head), *(Cell(number(amount, 0)) for amount in [*amounts, total])]

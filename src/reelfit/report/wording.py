@@ -1,0 +1,42 @@
+"""How the report writes names, numbers and lengths of time."""
+
+import math
+
+_TITLES = {"roc_auc": "ROC AUC", "f1": "F1", "auc": "AUC"}
+MISSING = "—"
+"""Stands where a value is not defined."""
+
+
+def title_of(metric: str) -> str:
+    """A metric's name as a person writes it."""
+    return _TITLES.get(metric, metric.replace("_", " ").capitalize())
+
+
+def number(value: float | int | None, digits: int = 3) -> str:
+    """``value`` with thousands separated, or a dash where there is none."""
+    if value is None or math.isnan(value):
+        return MISSING
+    return f"{value:,.{digits}f}"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """``0.741 to 0.918``, or nothing where a bound is missing."""
+    if low is None or high is None or math.isnan(low) or math.isnan(high):
+        return ""
+    return f"{number(low)} to {number(high)}"
+
+
+def count(amount: int, thing: str) -> str:
+    """``1 video``, ``1,200 videos``, ``2 processes``."""
+    ending = "" if amount == 1 else "es" if thing.endswith("s") else "s"
+    return f"{amount:,} {thing}{ending}"
+
+
+def duration(seconds: float | int) -> str:
+    """``8.2 s``, ``4 min 12 s``, ``2 h 05 min``."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600:,} h {whole % 3600 // 60:02d} min"

@@ -1,0 +1,184 @@
+"""A run: one study executed, a folder that says all about it, held by one process at a time."""
+
+import json
+import os
+import platform
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from reelfit import __version__
+from reelfit.errors import RunError
+from reelfit.files import append_json_line, read_json, write_json, write_text
+from reelfit.study import Study, study_hash
+from reelfit.study_yaml import study_text
+
+STORE = "_store"
+"""The folder, beside the runs, of what they share; no experiment's name begins like it."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder of one run, and the names of what stands in it."""
+
+    folder: Path
+
+    @property
+    def run_id(self) -> str:
+        """``run_YYYYMMDD_HHMMSS_<8 hex of the study's hash>``."""
+        return self.folder.name
+
+    @property
+    def store(self) -> Path:
+        """What all runs beside this one share: probes, clips, features."""
+        return self.folder.parent.parent / STORE
+
+    @property
+    def study_file(self) -> Path:
+        """The study as it is run, every default spelled out."""
+        return self.folder / "study.yaml"
+
+    @property
+    def state(self) -> Path:
+        """Keys of the stages that are done."""
+        return self.folder / "state"
+
+    def file(self, name: str) -> Path:
+        """The file ``name`` of this run."""
+        return self.folder / name
+
+    def fold(self, model: str, fold: int) -> Path:
+        """The folder of one model on one fold."""
+        return self.folder / model / f"fold_{fold}"
+
+    def facts(self) -> dict[str, Any]:
+        """What was settled when the run began, such as its threads and its list of classes."""
+        facts: dict[str, Any] = read_json(self.file("run.json"))
+        return facts
+
+    def event(self, event: str, /, **facts: Any) -> None:
+        """Adds a row to ``events.jsonl``."""
+        line = {"timestamp": timestamp(), "event": event, **facts}
+        append_json_line(self.file("events.jsonl"), line)
+
+    def done(self, stage: str) -> str | None:
+        """The key under which a stage was finished, if it was."""
+        path = self.state / f"{stage}.json"
+        return read_json(path)["key"] if path.exists() else None
+
+    @property
+    def finished(self) -> bool:
+        """Whether every stage is done."""
+        return (self.state / "finished.json").exists()
+
+
+def timestamp() -> str:
+    """Now, in UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def find_run(study: Study, *, listing_digest: str) -> Run | None:
+    """The newest run of this work: the same study over the same list of videos."""
+    wanted = study_hash(study)
+    for folder in sorted((study.runs / study.name).glob(f"run_*_{wanted[:8]}"), reverse=True):
+        run = Run(folder)
+        if not run.file("run.json").exists():
+            continue
+        facts = run.facts()
+        if facts["study_hash"] == wanted and facts["listing_digest"] == listing_digest:
+            return run
+    return None
+
+
+def start_run(study: Study, *, listing_digest: str, facts: dict[str, Any]) -> Run:
+    """A new run folder with its study, its environment and what was settled at its start."""
+    wanted = study_hash(study)
+    now = datetime.now(UTC)
+    folder = study.runs / study.name / f"run_{now:%Y%m%d_%H%M%S}_{wanted[:8]}"
+    while folder.exists():  # two runs begun in one second
+        now = now.replace(second=(now.second + 1) % 60)
+        folder = folder.with_name(f"run_{now:%Y%m%d_%H%M%S}_{wanted[:8]}")
+    run = Run(folder)
+    folder.mkdir(parents=True)
+    write_text(run.study_file, study_text(study))
+    write_json(run.file("environment.json"), environment())
+    settled = {"run_id": run.run_id, "study_hash": wanted, "listing_digest": listing_digest}
+    write_json(run.file("run.json"), settled | facts)  # last: its presence makes the folder a run
+    return run
+
+
+def environment() -> dict[str, Any]:
+    """Versions, hardware, git commit and exact packages, as far as they can be told."""
+    packages = {d.metadata["Name"]: d.version for d in distributions()}
+    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "reelfit": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "processors": os.cpu_count(),
+        "memory_bytes": memory_bytes,
+        "git_commit": _git_commit(),
+        "packages": dict(sorted(packages.items(), key=lambda item: item[0].lower())),
+    }
+
+
+def _git_commit() -> str | None:
+    """The commit checked out in the working folder, read from git's own files."""
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        head = folder / ".git" / "HEAD"
+        if head.is_file():
+            text = head.read_text().strip()
+            if not text.startswith("ref: "):
+                return text
+            branch = folder / ".git" / text.removeprefix("ref: ")
+            return branch.read_text().strip() if branch.is_file() else None
+    return None
+
+
+@contextmanager
+def held(run: Run) -> Iterator[None]:
+    """Holds the run for this process; the system lets go of it whenever the process ends.
+
+    Raises:
+        RunError: another process holds it; says which.
+    """
+    holder = run.file(".holder.json")
+    lock = FileLock(run.file(".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunError(f"{run.folder} is held by {_who(holder)}: wait for it or stop it") from None
+    try:
+        write_json(holder, {"pid": os.getpid(), "host": socket.gethostname(), "since": timestamp()})
+        yield
+    finally:
+        lock.release()
+
+
+def holder_of(run: Run) -> str | None:
+    """The process that holds the run now, in words; None where nobody does."""
+    if not run.file(".lock").exists():
+        return None
+    lock = FileLock(run.file(".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return _who(run.file(".holder.json"))
+    lock.release()
+    return None
+
+
+def _who(holder: Path) -> str:
+    try:
+        facts = read_json(holder)
+    except (OSError, json.JSONDecodeError):
+        return "another process"
+    return f"process {facts['pid']} on {facts['host']} since {facts['since']}"

@@ -1,0 +1,127 @@
+"""A study carried out by this process: its run is found or begun, held, and worked to its end."""
+
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from reelfit.data.listing import Listing
+from reelfit.errors import RunError, StudyError
+from reelfit.launch.local import LocalLauncher
+from reelfit.memory.budget import (
+    UNIT_BYTES,
+    affordable_workers,
+    available_cores,
+    format_size,
+    host_budget,
+)
+from reelfit.memory.record import MemoryLog, host_memory
+from reelfit.pipeline import Display, all_stand, is_same_work, listing_of, run_stages
+from reelfit.runs import Run, find_run, held, start_run
+from reelfit.study import Study
+
+
+@dataclass(frozen=True)
+class Session:
+    """What became of a study: its run, and whether there was anything to do."""
+
+    run: Run
+    begun: bool
+    worked: bool
+
+
+def carry_out(
+    study: Study, *, fresh: bool, display: Display, on_run: Callable[[Run, bool], None]
+) -> Session:
+    """Runs the study, or goes on with its newest run; a finished run is left as it is.
+
+    ``on_run`` is told the run and whether it was begun just now.
+
+    Raises:
+        StudyError: the study, its table or its videos do not fit together.
+        RunError: another process holds the run; a unit failed; the disk is full.
+        KeyboardInterrupt: the user asked to stop, and what was done is saved.
+    """
+    listing = listing_of(study)
+    run = None if fresh else find_run(study, listing_digest=listing.digest)
+    if run is not None and run.finished:
+        if all_stand(run, study, listing):
+            return Session(run, begun=False, worked=False)
+        if not is_same_work(run, study, listing):
+            run = None  # a video was changed, or Reelfit was: that run's results stay as they are
+    begun = run is None
+    if run is None:
+        run = start_run(study, listing_digest=listing.digest, facts=_settle(study, listing))
+    try:
+        with held(run):
+            on_run(run, begun)
+            _work(run, study, listing, display)
+    except StudyError:
+        if begun and run.done("check") is None:  # nothing was done that anyone could want
+            shutil.rmtree(run.folder)
+            with suppress(OSError):  # other runs stand beside it
+                run.folder.parent.rmdir()
+        raise
+    return Session(run, begun=begun, worked=True)
+
+
+def _settle(study: Study, listing: Listing) -> dict[str, Any]:
+    """What stays as it is for the whole run: sums depend on the number of threads."""
+    return {"classes": listing.classes, "threads": max(1, available_cores() // _workers(study))}
+
+
+def _workers(study: Study) -> int:
+    asked = study.launch.workers
+    most = affordable_workers(host_budget(study.memory.host))
+    return most if asked == "auto" else min(asked, most)
+
+
+def _work(run: Run, study: Study, listing: Listing, display: Display) -> None:
+    host_bytes = host_budget(study.memory.host)
+    if host_bytes < UNIT_BYTES:
+        raise RunError(
+            f"memory.host: {format_size(host_bytes)} is too little: one process with torch needs "
+            f"{format_size(UNIT_BYTES)}"
+        )
+    workers, threads = _workers(study), run.facts()["threads"]
+    run.event("session_begins", pid=os.getpid(), workers=workers, threads=threads)
+    launcher = LocalLauncher(
+        run_folder=run,
+        study=study,
+        workers=workers,
+        threads=threads,
+        host_bytes=host_bytes,
+        progress=display.advance,
+        on_unit_end=display.unit_ends,
+    )
+    place = {"stage": "run", "unit": "parent", "pid": os.getpid()}
+    memory = MemoryLog(run.file("memory.jsonl"), place, interval_seconds=5.0)
+    outcome = "failed"
+    try:
+        with _ends_like_interrupt(), memory:
+            run_stages(run, study, listing, launcher, display)
+        outcome = "done"
+    except KeyboardInterrupt:
+        outcome = "interrupted"
+        raise
+    finally:
+        peak_mb = round(host_memory().peak_bytes / 2**20, 2)
+        run.event("session_ends", outcome=outcome, host_peak_mb=peak_mb)
+
+
+@contextmanager
+def _ends_like_interrupt() -> Iterator[None]:
+    """A scheduler's SIGTERM is as good as Ctrl-C: the units save and end."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,1 @@
+"""The stages: each reads files, computes, and writes files."""

@@ -1,0 +1,72 @@
+"""Whether what the study asks for exists: models, their options, augmentations, metrics.
+
+Reads the study -> writes ``models.json``.
+Runs again when the study changes. Peak memory: torch's imports (no weight is allocated).
+"""
+
+from typing import Any, ClassVar, final
+
+from reelfit.data.listing import Listing
+from reelfit.errors import StudyError
+from reelfit.files import write_json
+from reelfit.runs import Run
+from reelfit.stages.stage import Context, Stage, Unit
+from reelfit.study import Study, what_matters
+
+
+@final
+class Check(Stage):
+    """Builds every model without memory for its weights, so that a mistake shows in seconds."""
+
+    name: ClassVar[str] = "check"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[str, ...]] = ()
+    writes: ClassVar[tuple[str, ...]] = ("models.json",)
+
+    def settings(self, study: Study) -> Any:
+        """All of the study."""
+        return what_matters(study)
+
+    def units(self, run: Run, study: Study, listing: Listing, *, key: str) -> list[Unit]:
+        """None: it is done at once."""
+        return []
+
+    def work(self, run: Run, study: Study, unit: Unit, context: Context) -> None:
+        """Never called."""
+        raise AssertionError(unit)
+
+    def gather(self, run: Run, study: Study, listing: Listing, context: Context) -> None:
+        """Counts each model's parameters."""
+        import torch
+
+        from reelfit.augment import check_strengths
+        from reelfit.metrics import METRICS
+        from reelfit.models import make_model
+        from reelfit.models.model import Network
+
+        try:
+            check_strengths(study.clips.augment)
+        except StudyError as error:
+            raise StudyError(str(error), place=("clips", "augment")) from None
+        stopping = study.train.early_stopping
+        if stopping is not None and stopping.metric not in ("loss", *METRICS):
+            raise StudyError(
+                f"train.early_stopping.metric: {stopping.metric} is not a metric; "
+                f"known: loss, {', '.join(METRICS)}",
+                place=("train", "early_stopping", "metric"),
+            )
+        models = {}
+        for number, choice in enumerate(study.models):
+            try:
+                model = make_model(choice.name, choice.options)
+            except StudyError as error:
+                raise StudyError(str(error), place=("models", number)) from None
+            parameters = 0
+            if isinstance(model, Network):
+                with torch.device("meta"):
+                    network = model.build(num_outputs=len(run.facts()["classes"]))
+                parameters = sum(p.numel() for p in network.parameters())
+            models[choice.id] = {"name": choice.name, "parameters": parameters}
+        write_json(run.file("models.json"), models)
+        cuda = torch.cuda.is_available()
+        context.event("device", device=torch.cuda.get_device_name() if cuda else "cpu")

@@ -1,0 +1,143 @@
+"""What each video is: its identity, its container's facts, or why it cannot be used.
+
+Reads the user's table -> writes ``index.parquet``, ``rejected.parquet``.
+Runs again for rows whose file, label or group changed. Peak memory: one container, one frame.
+"""
+
+from pathlib import Path
+from typing import Any, ClassVar, final
+
+import polars as pl
+
+from reelfit.data.listing import Listing
+from reelfit.errors import StudyError, VideoError
+from reelfit.files import digest, file_digest, write_whole
+from reelfit.runs import Run
+from reelfit.stages.stage import Context, Stage, Unit
+from reelfit.study import Study, what_matters
+
+SLICE = 256
+"""Videos per unit at the most; fewer for small sets, so that all processors have work."""
+
+
+@final
+class Index(Stage):
+    """Opens every container, in slices that all later runs share; decodes one frame of each."""
+
+    name: ClassVar[str] = "index"
+    version: ClassVar[int] = 1
+    items: ClassVar[str] = "videos"
+    reads: ClassVar[tuple[str, ...]] = ()
+    writes: ClassVar[tuple[str, ...]] = ("index.parquet", "rejected.parquet")
+
+    def settings(self, study: Study) -> Any:
+        """Which columns say what."""
+        return what_matters(study.videos)
+
+    def inputs(self, listing: Listing) -> Any:
+        """The rows, and size and time of change of each file."""
+        return [listing.digest, digest([_stamp(Path(file)) for file in listing.rows["file"]])]
+
+    def units(self, run: Run, study: Study, listing: Listing, *, key: str) -> list[Unit]:
+        """The slices of which no run has left facts."""
+        return [
+            Unit(self.name, name, len(files), {"files": files})
+            for name, files in self._slices(listing)
+            if not _slice_file(run, name).exists()
+        ]
+
+    def _slices(self, listing: Listing) -> list[tuple[str, list[str]]]:
+        files = listing.rows["file"].to_list()
+        size = slice_size(len(files), most=SLICE)
+        slices = [files[begin : begin + size] for begin in range(0, len(files), size)]
+        return [
+            (digest([self.version, [[f, _stamp(Path(f))] for f in part]])[:32], part)
+            for part in slices
+        ]
+
+    def work(self, run: Run, study: Study, unit: Unit, context: Context) -> None:
+        """Facts of each video of the slice, or the reason why it has none."""
+        from reelfit.video.probe import probe
+
+        rows: list[dict[str, Any]] = []
+        for number, name in enumerate(unit.facts["files"], 1):
+            path = Path(name)
+            try:
+                facts = vars(probe(path)) | {"video_id": file_digest(path)[:32], "reason": None}
+                rows.append({"file": name} | facts)
+            except VideoError as error:
+                rows.append({"file": name, "reason": error.reason, "detail": error.detail})
+            except OSError as error:
+                rows.append({"file": name, "reason": "cannot be read", "detail": str(error)})
+            context.report_progress(number, unit.items)
+        frame = pl.DataFrame(rows, schema=_SLICE_SCHEMA)
+        write_whole(_slice_file(run, unit.name), frame.write_parquet)
+
+    def gather(self, run: Run, study: Study, listing: Listing, context: Context) -> None:
+        """The two tables, in the order of the user's rows."""
+        from reelfit.data.tables import INDEX, REJECTED, write_table
+
+        parts = [pl.read_parquet(_slice_file(run, name)) for name, _ in self._slices(listing)]
+        probed = listing.rows.join(pl.concat(parts), on="file", how="left", maintain_order="left")
+        usable = probed.filter(pl.col("reason").is_null())
+        index = usable.select(*INDEX.columns)
+        rejected = pl.concat(
+            [
+                probed.filter(pl.col("reason").is_not_null()).select(
+                    "path", "row", "reason", "detail"
+                ),
+                listing.repeated.select("path", "row", "reason", detail=pl.lit("")),
+            ]
+        ).select(
+            "path",
+            "row",
+            pl.lit(self.name).alias("stage"),
+            "reason",
+            pl.col("detail").fill_null(""),
+        )
+        empty = [name for name in listing.classes if name not in set(index["label"])]
+        write_table(rejected.sort("row"), run.file("rejected.parquet"), REJECTED)
+        if empty:
+            first = rejected.row(0, named=True)
+            raise StudyError(
+                f"no video of the class {empty[0]} can be used: {rejected.height} of "
+                f"{rejected.height + index.height} were rejected, the first ({first['path']}) "
+                f"because: {first['reason']}; see {run.file('rejected.parquet')}"
+            )
+        write_table(index, run.file("index.parquet"), INDEX)
+        context.event("indexed", usable=index.height, rejected=rejected.height)
+
+
+def slice_size(items: int, *, most: int) -> int:
+    """Items per unit: an eighth of few, ``most`` of many; it does not depend on the machine."""
+    return max(1, min(most, -(-items // 8)))
+
+
+def _stamp(path: Path) -> list[int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return []
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _slice_file(run: Run, name: str) -> Path:
+    return run.store / "index" / f"{name}.parquet"
+
+
+_SLICE_SCHEMA: dict[str, Any] = {
+    "file": pl.String,
+    "video_id": pl.String,
+    "width": pl.Int32,
+    "height": pl.Int32,
+    "fps": pl.Float64,
+    "frame_count": pl.Int64,
+    "duration_seconds": pl.Float64,
+    "codec": pl.String,
+    "pixel_format": pl.String,
+    "bit_rate": pl.Int64,
+    "rotation": pl.Int32,
+    "file_bytes": pl.Int64,
+    "reason": pl.String,
+    "detail": pl.String,
+}

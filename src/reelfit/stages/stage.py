@@ -1,0 +1,81 @@
+"""What a stage is, and a unit of its work.
+
+The parent process imports every stage but no torch: what needs torch, scikit-learn or a decoder is
+imported inside ``work`` and ``gather``, which run in child processes alone.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from reelfit.data.listing import Listing
+from reelfit.memory.record import MemoryLog
+from reelfit.runs import Run
+from reelfit.study import Study
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The part of a stage that can fail, be started again and be resumed by itself.
+
+    ``facts`` are JSON values that tell ``work`` what to do; ``items`` is what progress counts.
+    """
+
+    stage: str
+    name: str
+    items: int = 1
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+GATHER = "gather"
+"""The name of the unit that ends a stage: it makes the stage's tables of what its units left."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a unit is given beside its run and study."""
+
+    key: str
+    threads: int
+    memory: MemoryLog
+    report_progress: Callable[[int, int], None]
+    event: Callable[..., None]
+    should_stop: Callable[[], bool]
+
+
+class Stage(ABC):
+    """One stage; its key is made of its name, version, settings and of what it reads."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    reads: ClassVar[tuple[str, ...]]
+    """The stages whose outputs this one reads."""
+    writes: ClassVar[tuple[str, ...]]
+    """The files of the run folder that stand when it is done."""
+    items: ClassVar[str] = ""
+    """What its units count, in the plural, for the progress shown; empty: it is done at once."""
+    all_threads: ClassVar[bool] = False
+    """Whether its units share the processors out among them; else each has one thread."""
+    resumes: ClassVar[bool] = False
+    """Whether a unit, asked to stop, saves how far it is; else it begins again."""
+
+    @abstractmethod
+    def settings(self, study: Study) -> Any:
+        """What of the study its result depends on, as JSON values."""
+
+    def inputs(self, listing: Listing) -> Any:
+        """What of the user's own files its result depends on, as JSON values."""
+        return None
+
+    @abstractmethod
+    def units(self, run: Run, study: Study, listing: Listing, *, key: str) -> list[Unit]:
+        """The units that are still to be done; whole ones are not among them."""
+
+    @abstractmethod
+    def work(self, run: Run, study: Study, unit: Unit, context: Context) -> None:
+        """Does one unit, in a child process."""
+
+    @abstractmethod
+    def gather(self, run: Run, study: Study, listing: Listing, context: Context) -> None:
+        """Writes the stage's tables from what its units left, in a child process."""

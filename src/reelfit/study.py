@@ -1,0 +1,168 @@
+"""What a study is: a frozen tree of settings, read from YAML, checked, and hashed."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from reelfit.files import digest
+from reelfit.memory.budget import MemorySettings
+from reelfit.settings import NO_EFFECT, Settings
+from reelfit.training.settings import TrainSettings
+from reelfit.video.sample import SAMPLINGS
+
+FOLDERS_OF_A_RUN = ("logs", "state")
+"""Names that stand in a run's folder beside the models' own."""
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+
+
+class VideosSettings(Settings):
+    """Where the videos and their labels stand."""
+
+    table: Path | None = Field(default=None, json_schema_extra=NO_EFFECT)
+    """A CSV, TSV or Parquet table with one row per video, beside the study or absolute."""
+    folder: Path | None = Field(default=None, json_schema_extra=NO_EFFECT)
+    """A folder with one folder per class, instead of a table."""
+    root: Path | None = Field(default=None, json_schema_extra=NO_EFFECT)
+    """The folder that paths of the table start from; the table's own by default."""
+    path: str = "path"
+    """The column with the path of the video."""
+    label: str = "label"
+    """The column with the class of the video."""
+    group: str | None = None
+    """The column of what must stay on one side of a fold, such as the source; null: each alone."""
+    classes: list[str] | None = Field(default=None, min_length=2)
+    """The classes in order, the positive one last; by default in sorted order."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.table is None) == (self.folder is None):
+            raise ValueError("give either a table or a folder of videos")
+        return self
+
+
+class ClipSettings(Settings):
+    """Which frames of a video are kept, at which size, and with which augmentations."""
+
+    frames: int = Field(default=8, ge=1, le=1024)
+    """Frames per clip."""
+    size: int = Field(default=112, ge=8, le=2048)
+    """Height and width of a frame in pixels."""
+    copies: int = Field(default=3, ge=0, le=100)
+    """Augmented copies of each clip beside the original, seen in training alone."""
+    sampling: Literal["uniform", "centre", "random", "every_nth"] = "uniform"
+    """Which frames: spread evenly, around the middle, drawn by seed, or every n-th."""
+    every: int = Field(default=1, ge=1)
+    """The distance between frames, for the sampling every_nth."""
+    fit: Literal["letterbox", "stretch", "centre_crop"] = "letterbox"
+    """How a frame of another shape is made square; letterbox keeps all of it undistorted."""
+    augment: str | dict[str, float] = "standard"
+    """A preset (none, light, standard), or operations with their strengths."""
+
+
+assert SAMPLINGS == ("uniform", "centre", "random", "every_nth")  # the Literal above spells these
+
+
+class FoldSettings(Settings):
+    """How the videos are split for cross-validation."""
+
+    count: int = Field(default=5, ge=2, le=100)
+    """Folds; no group of videos ever stands on both sides of one."""
+
+
+class EvaluateSettings(Settings):
+    """How results are judged."""
+
+    bootstrap: int = Field(default=1000, ge=100)
+    """Resamples of whole groups behind each 95 % interval."""
+
+
+class LaunchSettings(Settings):
+    """Where and how units run; nothing here changes a result."""
+
+    workers: int | Literal["auto"] = "auto"
+    """Child processes side by side at the most; auto follows processors and memory."""
+    retries: int = Field(default=3, ge=0)
+    """How often a unit that was killed is started again without having got further."""
+
+
+class ModelChoice(BaseModel):
+    """A model to train: its name, its id in this study, and its own options."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
+
+    name: str
+    """A model of this version; its options stand beside its name."""
+    id: str = Field(default="", pattern=r"^$|" + _NAME)
+    """What this choice is called in the results, where one model stands in two versions."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What was said beside name and id."""
+        return dict(self.model_extra or {})
+
+
+def _model_choice(value: Any) -> Any:
+    value = {"name": value} if isinstance(value, str) else value
+    if isinstance(value, dict) and "name" in value:
+        value = {"id": value["name"], **value}
+    return value
+
+
+class Study(Settings):
+    """One study: what is trained on what, within which memory."""
+
+    task: Literal["classify"] = "classify"
+    """What is learnt: classify gives each video one of the classes."""
+    name: str = Field(default="study", pattern=_NAME, json_schema_extra=NO_EFFECT)
+    """The experiment, which names the folder of its runs."""
+    seed: int = Field(default=0, ge=0)
+    """What all random numbers start from."""
+    videos: VideosSettings
+    """Where the videos and their labels stand."""
+    memory: MemorySettings = Field(default=MemorySettings(), json_schema_extra=NO_EFFECT)
+    """What the run may hold."""
+    clips: ClipSettings = ClipSettings()
+    """Which frames of a video are kept."""
+    folds: FoldSettings = FoldSettings()
+    """How the videos are split."""
+    models: list[Annotated[ModelChoice, BeforeValidator(_model_choice)]] = Field(min_length=1)
+    """The models to compare over the same folds."""
+    train: TrainSettings = TrainSettings()
+    """How each model is trained on each fold."""
+    evaluate: EvaluateSettings = EvaluateSettings()
+    """How results are judged."""
+    launch: LaunchSettings = Field(default=LaunchSettings(), json_schema_extra=NO_EFFECT)
+    """Where and how units run."""
+    runs: Path = Field(default=Path("runs"), json_schema_extra=NO_EFFECT)
+    """The folder of all runs and of the clips that they share."""
+
+    @model_validator(mode="after")
+    def _ids_differ(self) -> Self:
+        ids = [choice.id for choice in self.models]
+        twice = sorted({name for name in ids if ids.count(name) > 1})
+        if twice:
+            raise ValueError(f"two models are called {twice[0]}: give one of them an id of its own")
+        taken = sorted(set(ids) & set(FOLDERS_OF_A_RUN))
+        if taken:
+            raise ValueError(f"no model can be called {taken[0]}: a run keeps its own files there")
+        return self
+
+
+def what_matters(settings: BaseModel) -> dict[str, Any]:
+    """The part of ``settings`` that can change a result, as JSON values."""
+    kept: dict[str, Any] = {}
+    dumped = settings.model_dump(mode="json")
+    fields = type(settings).model_fields
+    for name, value in dumped.items():
+        extra = fields[name].json_schema_extra if name in fields else None
+        if isinstance(extra, dict) and extra.get("changes_result") is False:
+            continue
+        part = getattr(settings, name)
+        kept[name] = what_matters(part) if isinstance(part, Settings) else value
+    return kept
+
+
+def study_hash(study: Study) -> str:
+    """64 hex digits, equal on every machine for studies that ask for the same work."""
+    return digest(what_matters(study))

@@ -1,0 +1,1 @@
+"""The loop, one exact step, the optimizer and the checkpoints."""

@@ -1,0 +1,211 @@
+"""Exactly the frames wanted, as the decoder gives them, at the least decoding.
+
+Two strategies, the same frames: ``groups`` decodes only from the keyframe before each wanted
+frame; ``sequential`` decodes from the start and tolerates errors.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Literal
+
+import av
+import numpy as np
+from av.error import FFmpegError
+
+from reelfit.errors import VideoError
+from reelfit.video.packets import OpenVideo, Packet, PacketIndex, index_packets, open_video
+
+Strategy = Literal["groups", "sequential"]
+Take = Callable[[int, av.VideoFrame], None]
+
+# Frames that no other refers to may be left out undecoded. Not so AV1 and VP9: it breaks them.
+_SKIPPABLE = {"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4"}
+
+
+class _NotAsIndexed(Exception):  # noqa: N818  # it never leaves this module
+    """Decoding a group did not give what the index promised."""
+
+
+def visit_frames(path: Path, wanted: Collection[int], take: Take) -> Strategy:
+    """Calls ``take(index, frame)`` for each of ``wanted``, and says which strategy gave them.
+
+    Indices count the packets' frames from the first keyframe in presentation order, so that one
+    that cannot be decoded keeps its number; where times cannot be relied on, they count the
+    frames that a full decode gives. Frames come as stored, neither turned nor converted, in no
+    promised order. When groups turn out not to be as indexed, all are taken anew: what ``take``
+    got last is right.
+    Memory: one decoder, its reference frames, 10 bytes a packet.
+
+    Raises:
+        VideoError: the file cannot be used, or it lacks one of these frames, or one is damaged
+            or follows damage in its group, where a decoder would show smeared pictures.
+    """
+    with open_video(path) as video:
+        index = index_packets(video, video.packets())
+    if index.trusted:
+        presented = index.presented()
+        if max(wanted) >= len(presented):
+            raise _no_such_frame(max(wanted), len(presented))
+        indices = {int(presented[at]): at for at in wanted}
+        try:
+            with open_video(path) as video:
+                _visit_groups(video, index, indices, take)
+        except _NotAsIndexed:
+            pass
+        else:
+            return "groups"
+        with open_video(path) as video:
+            _visit_from_start(video, index, set(wanted), take, indices)
+    else:
+        with open_video(path) as video:
+            _visit_from_start(video, index, set(wanted), take, None)
+    return "sequential"
+
+
+def decode_tolerantly(video: OpenVideo, packet: Packet | None) -> list[av.VideoFrame]:
+    """The frames that ``packet`` completes, none if it is damaged; without one, those left."""
+    try:
+        return video.stream.codec_context.decode(packet)
+    except MemoryError:  # FFmpeg's, too: it says nothing about the file
+        raise
+    except FFmpegError:
+        return []
+
+
+def runs_of_packets(index: PacketIndex, positions: Collection[int]) -> list[tuple[int, int]]:
+    """The packets (first, last) to feed for the wanted ``positions``, in decode order.
+
+    A run starts at the last keyframe that is neither decoded nor shown after its wanted frame:
+    frames shown before the keyframe that they follow in the file need the group before, too.
+    """
+    runs: list[tuple[int, int]] = []
+    for position in sorted(positions):
+        start = _first_needed(index, position)
+        while runs and start <= runs[-1][1] + 1:  # one that starts before its forerunner, too
+            start = min(start, runs.pop()[0])
+        runs.append((start, position))
+    return runs
+
+
+def _first_needed(index: PacketIndex, position: int) -> int:
+    keys = np.flatnonzero(index.keyframes[: position + 1])
+    usable = keys[index.times[keys] <= index.times[position]]
+    return int(usable[-1]) if len(usable) else 0
+
+
+def _visit_groups(
+    video: OpenVideo, index: PacketIndex, indices: dict[int, int], take: Take
+) -> None:
+    """Takes the frames of the packets at the positions that are the keys of ``indices``."""
+    context = video.stream.codec_context
+    skips = context.codec.canonical_name in _SKIPPABLE
+    at_time = {int(index.times[position]): at for position, at in indices.items()}
+    for position, packet, ends_run in _packets_to_feed(video, index, indices):
+        context.skip_frame = "NONREF" if skips and position not in indices else "DEFAULT"
+        for frame in _decode_as_indexed(video, packet, ends_run):
+            if frame.is_corrupt:  # wanted or not: the others of its group may refer to it
+                raise _NotAsIndexed
+            at = at_time.pop(frame.pts, None) if frame.pts is not None else None
+            if at is not None:
+                take(at, frame)
+    if at_time:
+        raise _NotAsIndexed
+
+
+def _packets_to_feed(
+    video: OpenVideo, index: PacketIndex, positions: Collection[int]
+) -> Iterator[tuple[int, Packet, bool]]:
+    """Each packet that the decoder needs, its position, and whether a run ends with it."""
+    runs = runs_of_packets(index, positions)
+    first, last = runs.pop(0)
+    for position, packet in enumerate(video.packets()):
+        if position >= len(index.times) or packet.pts != index.times[position]:
+            raise _NotAsIndexed
+        if position >= first:
+            yield position, packet, position == last
+        if position == last:
+            if not runs:
+                return
+            first, last = runs.pop(0)
+
+
+def _decode_as_indexed(video: OpenVideo, packet: Packet, ends_run: bool) -> Iterator[av.VideoFrame]:
+    """The frames that ``packet`` completes, at the end of a run all that are left."""
+    context = video.stream.codec_context
+    try:
+        yield from context.decode(packet)
+        if ends_run:
+            yield from context.decode(None)
+            context.flush_buffers()
+    except MemoryError:
+        raise
+    except FFmpegError as error:
+        raise _NotAsIndexed from error
+
+
+def _visit_from_start(
+    video: OpenVideo,
+    index: PacketIndex,
+    wanted: set[int],
+    take: Take,
+    indices: dict[int, int] | None,
+) -> None:
+    """Decodes from the start until the last of ``wanted``, and goes on after errors.
+
+    ``indices`` tells the frames' numbers by the positions of their packets; without it they are
+    counted as they come.
+    """
+    taken: dict[int, int] = {}
+    damaged: set[int] = set()
+    counted = 0
+    for position, frame in _decode_from_start(video, damaged):
+        if frame.is_corrupt:
+            damaged.add(position)
+        at = counted if indices is None else indices.get(position)
+        counted += 1
+        if at in wanted and at not in taken:
+            taken[at] = position
+            take(at, frame)
+            if len(taken) == len(wanted):
+                # What is still in the decoder may be damaged, and be what the taken refer to.
+                left = decode_tolerantly(video, None)
+                damaged |= {_position(late, position) for late in left if late.is_corrupt}
+                break
+    for at in sorted(wanted):
+        if at not in taken and indices is None:
+            raise _no_such_frame(at, counted)
+        if at not in taken:
+            raise VideoError("damaged frame", f"frame {at} cannot be decoded: {video.said()}")
+        needed = range(_first_needed(index, taken[at]), taken[at] + 1)
+        if damaged.intersection(needed):
+            raise VideoError("damaged frame", f"frame {at} or one before it: {video.said()}")
+
+
+def _decode_from_start(video: OpenVideo, damaged: set[int]) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Each frame and the position of its packet; packets that give an error go to ``damaged``."""
+    video.stream.codec_context.copy_opaque = True
+    position = -1
+    for position, packet in enumerate(video.packets()):
+        packet.opaque = position
+        try:
+            frames = video.stream.codec_context.decode(packet)
+        except MemoryError:
+            raise
+        except FFmpegError:
+            damaged.add(position)
+            continue
+        for frame in frames:
+            yield _position(frame, position), frame
+    for frame in decode_tolerantly(video, None):
+        yield _position(frame, position), frame
+
+
+def _position(frame: av.VideoFrame, last: int) -> int:
+    """Where the packet of ``frame`` stands; ``last``, that of the newest, if it does not say."""
+    return frame.opaque if isinstance(frame.opaque, int) else last
+
+
+def _no_such_frame(asked: int, count: int) -> VideoError:
+    return VideoError(
+        "no such frame", f"frame {asked} was asked for; {count} can be decoded, counted from 0"
+    )

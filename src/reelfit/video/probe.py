@@ -1,0 +1,114 @@
+"""What a video file holds, without decoding more than it must."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+
+from reelfit.errors import VideoError
+from reelfit.video.frames import decode_tolerantly
+from reelfit.video.orientation import orientation_of
+from reelfit.video.packets import (
+    REST_LOST,
+    OpenVideo,
+    Packet,
+    PacketIndex,
+    index_packets,
+    open_video,
+)
+
+# What FFmpeg's demuxers say of a file that ends in the middle of a packet.
+_CUT_OFF = ("ended prematurely", "partial file", REST_LOST)
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What the index says of one video."""
+
+    width: int
+    """Pixels as stored, before the rotation."""
+    height: int
+    fps: float | None
+    frame_count: int
+    """Those to be shown from the first keyframe on; a damaged one among them counts, too."""
+    duration_seconds: float | None
+    codec: str
+    pixel_format: str | None
+    bit_rate: int | None
+    """Bits a second of the video stream alone, measured over its packets."""
+    rotation: int
+    """Degrees clockwise, 0 to 270, that set the frames upright; ``decode`` has done it."""
+    file_bytes: int
+
+
+def probe(path: Path) -> VideoFacts:
+    """What ``path`` holds: one pass over its packets, and its first frame decoded.
+
+    Frames are counted by their packets, whatever the header claims; one that cannot be decoded
+    counts too, and ``decode`` refuses it. Memory: one decoder, one frame, 10 bytes a packet.
+
+    Raises:
+        VideoError: the file cannot be used; ``reason`` is one of 'no such file', 'not a file',
+            'empty file', 'cannot be read', 'not a video', 'no video stream', 'unknown codec',
+            'too large', 'encrypted', 'no frames', 'truncated', 'damaged'.
+    """
+    with open_video(path) as video:
+        first: list[av.VideoFrame] = []
+        index = index_packets(video, _until_a_frame(video, first))
+        if not index.shown.any():
+            raise VideoError("no frames", video.said() or f"{path} has a header alone")
+        said = video.said()
+        if index.ends_damaged or any(sign in said for sign in _CUT_OFF):
+            raise VideoError("truncated", said or f"{path} ends in the middle of a frame")
+        if not first:
+            raise VideoError("damaged", said or f"no frame of {path} can be decoded")
+        return _facts(path, video, index, first[0])
+
+
+def _until_a_frame(video: OpenVideo, first: list[av.VideoFrame]) -> Iterator[Packet]:
+    """The packets of ``video``, decoded on the way until ``first`` holds a frame."""
+    for packet in video.packets():
+        if not first:
+            first += decode_tolerantly(video, packet)[:1]
+        yield packet
+    if not first:
+        first += decode_tolerantly(video, None)[:1]
+
+
+def _facts(path: Path, video: OpenVideo, index: PacketIndex, first: av.VideoFrame) -> VideoFacts:
+    counted = int(index.shown.sum())
+    seconds = _duration_seconds(video, index)
+    return VideoFacts(
+        width=first.width,
+        height=first.height,
+        fps=_frames_per_second(video, counted, seconds),
+        frame_count=counted,
+        duration_seconds=seconds,
+        codec=video.stream.codec_context.codec.canonical_name,
+        pixel_format=first.format.name,
+        bit_rate=(round(index.total_bytes * 8 / seconds) or None) if seconds else None,
+        rotation=orientation_of(first).rotation,
+        file_bytes=path.stat().st_size,
+    )
+
+
+def _frames_per_second(video: OpenVideo, counted: int, seconds: float | None) -> float | None:
+    """What the header says, where the times bear it out to 5 % (a gap, rounding); else measured."""
+    claimed = float(video.stream.average_rate or 0)
+    measured = counted / seconds if seconds else claimed
+    return (claimed if abs(claimed - measured) < 0.05 * measured else measured) or None
+
+
+def _duration_seconds(video: OpenVideo, index: PacketIndex) -> float | None:
+    """From the first frame's time to the end of the last; what the header says is a claim."""
+    base = video.stream.time_base
+    times = index.times[index.shown]
+    if index.trusted and base and len(times) > 1:
+        span = int(times.max() - times.min())
+        last = index.last_duration or round(span / (len(times) - 1))
+        return float((span + last) * base)
+    claimed = video.stream.duration
+    seconds = float(claimed * base) if claimed and base else (video.container.duration or 0) / 1e6
+    return seconds if np.isfinite(seconds) and seconds > 0 else None

@@ -1,0 +1,55 @@
+"""Which frames of a video make a clip."""
+
+from itertools import pairwise
+
+import numpy as np
+
+SAMPLINGS = ("uniform", "centre", "random", "every_nth")
+"""The ways to choose, as a study names them."""
+
+
+def sample_frames(
+    frame_count: int,
+    *,
+    count: int,
+    sampling: str,
+    every: int = 1,
+    generator: np.random.Generator | None = None,
+) -> list[int]:
+    """``count`` indices of a video of ``frame_count`` frames, never decreasing.
+
+    - ``uniform``: the middle of each of ``count`` equal parts of the whole video.
+    - ``centre``: consecutive frames around the middle.
+    - ``random``: one frame of each equal part, drawn from ``generator``.
+    - ``every_nth``: every ``every``-th frame around the middle; where the video is too short for
+      that, the largest step that fits.
+
+    A video of fewer than ``count`` frames shows each of them, some repeated, evenly spread.
+
+    Raises:
+        ValueError: a number below 1, an unknown sampling, or ``random`` without a generator.
+    """
+    if min(frame_count, count, every) < 1:
+        raise ValueError(f"{frame_count=}, {count=} and {every=} are at least 1")
+    if sampling not in SAMPLINGS:
+        raise ValueError(f"sampling={sampling!r} is not one of {', '.join(SAMPLINGS)}")
+    if sampling == "random":
+        if generator is None:
+            raise ValueError("sampling='random' needs a generator")
+        return _one_per_part(frame_count, count, generator)
+    if sampling == "uniform" or frame_count < count:
+        return _midpoints(frame_count, count)
+    step = 1 if sampling == "centre" or count == 1 else min(every, (frame_count - 1) // (count - 1))
+    first = (frame_count - 1 - (count - 1) * step) // 2
+    return [first + step * place for place in range(count)]
+
+
+def _midpoints(frame_count: int, count: int) -> list[int]:
+    return [(2 * part + 1) * frame_count // (2 * count) for part in range(count)]
+
+
+def _one_per_part(frame_count: int, count: int, generator: np.random.Generator) -> list[int]:
+    if frame_count < count:  # parts of less than a frame: there is nothing to draw
+        return _midpoints(frame_count, count)
+    edges = [part * frame_count // count for part in range(count + 1)]
+    return [int(generator.integers(low, high)) for low, high in pairwise(edges)]
