@@ -1,8 +1,10 @@
 PYTHON ?= python3
 RUN = @$(PYTHON) dev.py
 
-.PHONY: test check fix lock install
+.PHONY: demo test check fix bench lock install
 
+demo:                 ## a set of videos made here, a study on it, and its report
+	$(RUN) reelfit demo --out demo
 install: ; @$(PYTHON) dev.py install
 check:                ## style, types, layers, security
 	$(RUN) ruff format --check --quiet .
@@ -15,6 +17,9 @@ test: check           ## the checks and every test
 fix:                  ## what the tools can mend by themselves
 	$(RUN) ruff format --quiet .
 	$(RUN) ruff check --fix --quiet .
+bench:                ## every claim measured anew; results dated under benchmarks/results
+	$(RUN) python benchmarks/demo.py
+	$(RUN) python benchmarks/growth.py
 lock:                 ## pins anew (uv from the index); torch and its CUDA packages come by themselves
 	uv pip compile pyproject.toml build.in --extra dev --python-version 3.11 --universal \
 	  --generate-hashes -c constraints.txt --no-emit-package torch --no-annotate --no-header \

@@ -1,8 +1,9 @@
 """The stages in order; what stands under its key is not done again."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from reelfit.data.listing import Listing, read_listing
 from reelfit.files import digest, write_json
@@ -30,9 +31,10 @@ STAGES: Final[tuple[Stage, ...]] = (
 )
 
 
-class Launcher(Protocol):
+class Launcher(ABC):
     """Where units run."""
 
+    @abstractmethod
     def run(self, units: list[Unit], *, key: str, stage: Stage) -> None:
         """Runs all units to their end.
 

@@ -1,7 +1,7 @@
 """What a study is: a frozen tree of settings, read from YAML, checked, and hashed."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -35,7 +35,7 @@ class VideosSettings(Settings):
     """The classes in order, the positive one last; by default in sorted order."""
 
     @model_validator(mode="after")
-    def _one_source(self) -> Self:
+    def _one_source(self) -> "VideosSettings":
         if (self.table is None) == (self.folder is None):
             raise ValueError("give either a table or a folder of videos")
         return self
@@ -138,7 +138,7 @@ class Study(Settings):
     """The folder of all runs and of the clips that they share."""
 
     @model_validator(mode="after")
-    def _ids_differ(self) -> Self:
+    def _ids_differ(self) -> "Study":
         ids = [choice.id for choice in self.models]
         twice = sorted({name for name in ids if ids.count(name) > 1})
         if twice:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -191,8 +191,8 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
     """Rows of the same keys as a table on standard output."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, name in enumerate(rows[0]):
-        table.add_column(name.replace("_", " "), justify="right" if number else "left")
+        justify: Literal["left", "right"] = "right" if number else "left"
+        table.add_column(name.replace("_", " "), justify=justify, no_wrap=True)
     for row in rows:
         table.add_row(*("-" if value is None else str(value) for value in row.values()))
-    console = Console(soft_wrap=not sys.stdout.isatty())
-    console.print(table)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)

@@ -24,7 +24,7 @@ def summary_of(run: Run) -> dict[str, Any]:
         for metric in SHOWN:
             row[metric] = _rounded(of_model[metric]["out_of_fold"])
         low, high = (_rounded(of_model["roc_auc"][bound]) for bound in ("low", "high"))
-        row["roc_auc_95%"] = None if low is None else f"{low} to {high}"
+        row["roc_auc_95%"] = None if low is None else f"{low}-{high}"
         row["best_fold"] = of_model["roc_auc"]["best_fold"]
         models.append(row)
     peak_mb, peak_of = _highest_peak(run)

@@ -11,7 +11,7 @@ import tarfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -119,7 +119,7 @@ class ShardReader:
         while self._opened:
             os.close(self._opened.popitem()[1])
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "ShardReader":
         return self
 
     def __exit__(self, *_: object) -> None:

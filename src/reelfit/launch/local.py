@@ -10,11 +10,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, final
 
 from reelfit import errors
 from reelfit.errors import ReelfitError, RunError, StudyError
 from reelfit.launch.child import INTERRUPTED, Order, order_text
+from reelfit.pipeline import Launcher
 from reelfit.runs import Run
 from reelfit.stages.stage import Stage, Unit
 from reelfit.study import Study
@@ -34,8 +35,9 @@ class _Child:
     total: int = 0
 
 
+@final
 @dataclass
-class LocalLauncher:
+class LocalLauncher(Launcher):
     """Runs units side by side, as many as processors and the host's budget allow.
 
     ``progress`` is told the units' work in items: done, total.

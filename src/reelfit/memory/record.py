@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import psutil
 
@@ -101,7 +101,7 @@ class MemoryLog:
         while not self._stop.wait(self.interval_seconds):
             self.write("running")
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "MemoryLog":
         self.write("start")
         threading.Thread(target=self._watch, daemon=True).start()
         return self
