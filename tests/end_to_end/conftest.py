@@ -6,8 +6,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from command_line import STUDY, newest_run, reelfit
 
+from command_line import STUDY, newest_run, reelfit
 from reelfit.demo import make_demo_set
 from reelfit.runs import Run
 

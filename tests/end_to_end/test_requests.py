@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_line import STUDY, reelfit
 
+from command_line import STUDY, reelfit
 from reelfit.errors import StudyError
 from reelfit.pipeline import listing_of
 from reelfit.study_yaml import explain, read_study

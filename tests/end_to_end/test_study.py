@@ -13,8 +13,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from command_line import newest_run, reelfit
 
+from command_line import newest_run, reelfit
 from reelfit.data import tables
 from reelfit.files import file_digest, read_json_lines
 from reelfit.runs import Run, held

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from numbered_video import Recipe, write_video
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "videos"

@@ -7,9 +7,9 @@ import av
 import numpy as np
 import pytest
 import torch
-from numbered_video import numbered_picture, numbers_of
 from torch.nn import functional
 
+from numbered_video import numbered_picture, numbers_of
 from reelfit.errors import VideoError
 from reelfit.video.decode import decode
 from reelfit.video.frames import visit_frames

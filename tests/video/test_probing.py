@@ -9,9 +9,9 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from numbered_video import numbers_of
 from PIL import Image
 
+from numbered_video import numbers_of
 from reelfit.errors import VideoError
 from reelfit.video.decode import decode
 from reelfit.video.probe import VideoFacts, probe
