@@ -32,11 +32,11 @@ def roc_auc(folder: Path, name: str) -> tuple[float, float, float]:
 def test_the_demo_is_learnt_and_with_permuted_labels_it_is_not(tmp_path: Path) -> None:
     make_demo_set(tmp_path)
     table = pl.read_csv(tmp_path / "videos.csv").sort("source_id", "label")
-    table.write_csv(tmp_path / "true.csv")
+    table.write_csv(tmp_path / "as_labelled.csv")
     swapped = np.random.default_rng(5).integers(0, 2, table.height // 2).repeat(2)
     labels = table["label"].to_numpy() ^ swapped
     table.with_columns(label=pl.Series(labels)).write_csv(tmp_path / "permuted.csv")
-    low, value, _ = roc_auc(tmp_path, "true")
+    low, value, _ = roc_auc(tmp_path, "as_labelled")
     assert value > 0.7
     assert low > 0.6
     low, value, high = roc_auc(tmp_path, "permuted")

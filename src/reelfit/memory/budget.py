@@ -10,10 +10,18 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 from reelfit.settings import Settings
 
-_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?b)?\s*", re.IGNORECASE)
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?b)?|b)?\s*", re.IGNORECASE)
 FREE_SHARE = 0.9
 """Of what is free now, the part that ``auto`` takes: other programs grow as well."""
+_CONTROL_GROUPS = (
+    (Path("/sys/fs/cgroup"), "memory.max", "memory.current", "inactive_file"),
+    (
+        Path("/sys/fs/cgroup/memory"),
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        "total_inactive_file",
+    ),
+)
 UNIT_BYTES = 2**30
 """The least that a child process with torch is given: imports alone hold about a quarter of it."""
 
@@ -30,13 +38,11 @@ def parse_size(text: object) -> int:
     if match is None:
         raise ValueError(f"{text!r} is not a size: write for example 8GiB or 512MiB")
     number, prefix, suffix = match.groups()
-    if not prefix and not suffix:
+    if match[0].strip() == number:
         raise ValueError(f"{number} has no unit: write {number}GiB or {number}MiB")
-    binary = suffix is None or suffix.lower() == "ib" or not prefix
-    factor = _UNITS[prefix.lower()]
-    if not binary:
-        factor = 1000 ** list(_UNITS.values()).index(factor)
-    size = int(float(number) * factor)
+    decimal = suffix is not None and suffix.lower() == "b"
+    power = "kmgt".index(prefix.lower()) + 1 if prefix else 0
+    size = int(float(number) * (1000 if decimal else 1024) ** power)
     if size < 1:
         raise ValueError(f"{text!r} is no memory at all")
     return size
@@ -82,19 +88,15 @@ def host_budget(asked: int | str) -> int:
     if isinstance(asked, int):
         return asked
     free = [psutil.virtual_memory().available]
-    for limit, usage in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        (
-            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-        ),
-    ):
+    for group, limit, usage, cache in _CONTROL_GROUPS:
         try:
-            bound = int(Path(limit).read_text())
-            free.append(bound - int(Path(usage).read_text()))
+            bound = int((group / limit).read_text())
+            used = int((group / usage).read_text())
+            facts = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
         except (OSError, ValueError):  # another version of control groups, or no limit ("max")
             continue
-    return int(min(free) * FREE_SHARE)
+        free.append(bound - used + int(facts.get(cache, 0)))  # the kernel drops cached files
+    return int(max(min(free), 0) * FREE_SHARE)
 
 
 def available_cores() -> int:

@@ -2,6 +2,8 @@
 
 import sys
 
+from reelfit.errors import OutOfMemoryError
+from reelfit.memory.budget import format_size
 from reelfit.memory.record import host_memory
 
 
@@ -11,6 +13,9 @@ def limit_host_memory(budget_bytes: int) -> bool:
     Allocations beyond it fail and can be recovered from. What imports and thread stacks have
     reserved without touching is not charged. False where the system knows no such limit.
 
+    Raises:
+        OutOfMemoryError: the process holds as much already, so that nothing could be done.
+
     Source: getrlimit(2), RLIMIT_DATA.
     """
     if not sys.platform.startswith("linux"):
@@ -18,7 +23,12 @@ def limit_host_memory(budget_bytes: int) -> bool:
     import resource  # not on Windows
 
     held = host_memory()
-    limit = max(budget_bytes - held.rss_bytes, 0) + held.data_bytes
+    if budget_bytes <= held.rss_bytes:
+        raise OutOfMemoryError(
+            f"this process may hold {format_size(budget_bytes)} of main memory and holds "
+            f"{format_size(held.rss_bytes)} before its work begins: raise memory.host"
+        )
+    limit = budget_bytes - held.rss_bytes + held.data_bytes
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     if hard != resource.RLIM_INFINITY:
         limit = min(limit, hard)

@@ -1,13 +1,18 @@
 """Recognising that memory ran out, in one place, by type first and by the backends' own words."""
 
+import errno
+
 import torch
 
 _BACKEND_WORDS = (
     "can't allocate memory",  # torch's CPU allocator
+    "not enough memory: you tried to allocate",  # the same on other systems
+    "bad_alloc",  # C++ beneath torch
     "could not create a primitive",  # oneDNN, when its scratch memory cannot be had
     "could not create a memory object",
     "out of memory",  # CUDA libraries beside the caching allocator
     "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
 )
 
 
@@ -15,4 +20,6 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether ``error`` says that memory, of the host or of a device, was exhausted."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
     return isinstance(error, RuntimeError) and any(word in str(error) for word in _BACKEND_WORDS)

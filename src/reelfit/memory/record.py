@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 
+from reelfit.errors import RunError
 from reelfit.files import append_json_line
 
 MIB = 2**20
@@ -35,8 +36,8 @@ def host_memory() -> HostMemory:
         lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
         rss = psutil.Process().memory_info().rss
-        _seen.append(max(rss, *_seen[-1:]) if _seen else rss)
-        return HostMemory(rss, _seen[-1], rss)
+        _highest_seen[0] = max(rss, _highest_seen[0])
+        return HostMemory(rss, _highest_seen[0], rss)
     sizes = {
         name: int(rest.split()[0]) * 1024
         for name, _, rest in (line.partition(":") for line in lines)
@@ -45,19 +46,23 @@ def host_memory() -> HostMemory:
     return HostMemory(sizes["VmRSS"], sizes["VmHWM"], sizes["VmData"])
 
 
-_seen: list[int] = []
+_highest_seen = [0]
 
 
 def gpu_memory() -> dict[str, float]:
-    """MiB that torch holds on its GPU; empty where torch is not imported or there is none."""
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_available():
+    """MiB that torch holds on its GPU; empty where this process uses none.
+
+    It never makes the first use itself, which would cost hundreds of MiB here and there, and it may
+    be called while another thread is still importing torch.
+    """
+    cuda = sys.modules.get("torch.cuda")
+    if cuda is None or not getattr(cuda, "is_initialized", bool)():
         return {}
     return {
-        "allocated_mb": torch.cuda.memory_allocated() / MIB,
-        "reserved_mb": torch.cuda.memory_reserved() / MIB,
-        "max_allocated_mb": torch.cuda.max_memory_allocated() / MIB,
-        "total_memory_mb": torch.cuda.get_device_properties(0).total_memory / MIB,
+        "allocated_mb": cuda.memory_allocated() / MIB,
+        "reserved_mb": cuda.memory_reserved() / MIB,
+        "max_allocated_mb": cuda.max_memory_allocated() / MIB,
+        "total_memory_mb": cuda.get_device_properties(0).total_memory / MIB,
     }
 
 
@@ -75,6 +80,7 @@ class MemoryLog:
     warn: Callable[[str], None] = lambda _: None
     place: dict[str, Any] = field(default_factory=dict)
     _stop: threading.Event = field(default_factory=threading.Event)
+    _watcher: threading.Thread | None = None
     _warned: bool = False
 
     def write(self, phase: str) -> None:
@@ -99,13 +105,21 @@ class MemoryLog:
 
     def _watch(self) -> None:
         while not self._stop.wait(self.interval_seconds):
-            self.write("running")
+            try:
+                self.write("running")
+            except MemoryError:  # there is room for the next line, or the work says so itself
+                continue
+            except RunError:  # a full disk: the line at the end meets it where it can be shown
+                return
 
     def __enter__(self) -> "MemoryLog":
         self.write("start")
-        threading.Thread(target=self._watch, daemon=True).start()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._watcher.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        assert self._watcher is not None
         self._stop.set()
+        self._watcher.join()  # or a line could follow the last
         self.write("end")

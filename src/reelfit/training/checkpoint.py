@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +41,17 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     }
     facts = json.dumps(checkpoint.facts, sort_keys=True)
     header = {"format": _FORMAT, "facts": facts, "checksum": _checksum(tensors, facts)}
-    write_whole(path, lambda beside: save_file(tensors, beside, metadata=header))
+    write_whole(path, lambda beside: _write(beside, tensors, header))
+
+
+def _write(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> None:
+    try:
+        save_file(tensors, path, metadata=header)
+    except SafetensorError as error:  # the system's error, told in words alone
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -56,9 +68,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is no whole checkpoint: {error}") from None
-    if _checksum(tensors, header["facts"]) != header["checksum"]:
+    facts = header.get("facts", "")
+    if _checksum(tensors, facts) != header.get("checksum"):
         raise CheckpointError(f"{path} is damaged: its checksum differs")
-    return Checkpoint(tensors, json.loads(header["facts"]))
+    return Checkpoint(tensors, json.loads(facts))
 
 
 def newest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
@@ -66,9 +79,8 @@ def newest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
 
     A damaged one is renamed to ``*.damaged``, and the one before it is taken.
     """
-    epochs = sorted(folder.glob(f"epoch_*{SUFFIX}"), reverse=True)
     set_aside: list[str] = []
-    for path in [folder / f"latest{SUFFIX}", *epochs]:
+    for path in [folder / f"latest{SUFFIX}", *_epochs(folder)]:
         if not path.exists():
             continue
         try:
@@ -81,9 +93,14 @@ def newest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
 
 def drop_old_epochs(folder: Path, *, keep: int) -> None:
     """Leaves the ``keep`` newest ``epoch_*`` checkpoints."""
-    epochs = sorted(folder.glob(f"epoch_*{SUFFIX}"), reverse=True)
-    for path in epochs[keep:]:
+    for path in _epochs(folder)[keep:]:
         path.unlink(missing_ok=True)
+
+
+def _epochs(folder: Path) -> list[Path]:
+    """The checkpoints of epochs, newest first; by number, for 1000 comes after 999."""
+    found = folder.glob(f"epoch_*{SUFFIX}")
+    return sorted(found, key=lambda path: int(path.stem.removeprefix("epoch_")), reverse=True)
 
 
 def _checksum(tensors: dict[str, Tensor], facts: str) -> str:
