@@ -1,6 +1,8 @@
 """The house rules that no linter knows."""
 
 import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 HERE = Path(__file__).parents[1]
@@ -32,3 +34,22 @@ def test_the_lock_names_no_host_and_no_cuda_package():
     assert "://" not in lock
     assert "nvidia-" not in lock
     assert lock.count("--hash=") > lock.count("==")
+
+
+def test_the_wheel_has_what_the_report_and_the_types_need(tmp_path: Path):
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "wheel", "-q", "--disable-pip-version-check"),
+            *("--no-deps", "--no-build-isolation", "-w", str(tmp_path), str(HERE)),
+        ],
+        check=True,
+    )
+    (wheel,) = tmp_path.glob("reelfit-*.whl")
+    with zipfile.ZipFile(wheel) as opened:
+        packed = {name for name in opened.namelist() if name.startswith("reelfit/")}
+    source = HERE / "src"
+    tracked = {
+        path.relative_to(source).as_posix() for path in tracked_files() if source in path.parents
+    }
+    assert packed == tracked
+    assert {"reelfit/py.typed", "reelfit/report/page.html"} <= packed

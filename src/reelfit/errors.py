@@ -37,6 +37,10 @@ class RunError(ReelfitError):
     """A run cannot go on: another process holds it, the disk is full, a unit failed."""
 
 
+class DivergenceError(ReelfitError):
+    """The loss or its gradient is no finite number any more; the weights are as they were."""
+
+
 class CheckpointError(ReelfitError):
     """A checkpoint that is damaged, or that was not written by Reelfit."""
 

@@ -216,7 +216,7 @@ class LocalLauncher(Launcher):
         if kind is StudyError:
             return StudyError(message, place=tuple(child.answer.get("place", ())))
         if isinstance(kind, type) and issubclass(kind, ReelfitError):
-            return RunError(message)
+            return RunError(f"{child.unit.stage} {child.unit.name}: {message}")
         log = self.run_folder.file("logs")
         return RunError(
             f"{child.unit.stage} {child.unit.name} failed by a fault of Reelfit: {message}. "

@@ -1,4 +1,4 @@
-"""A hard limit behind the budget, so that an overrun is an exception before it is a kill."""
+"""Hard limits behind the budget, so that an overrun is an exception before it is a kill."""
 
 import sys
 
@@ -34,3 +34,21 @@ def limit_host_memory(budget_bytes: int) -> bool:
         limit = min(limit, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
     return True
+
+
+def limit_gpu_memory(budget_bytes: int) -> None:
+    """Lets torch's caching allocator hold ``budget_bytes`` of this process's GPU, and no more.
+
+    The CUDA context and libraries hold some hundred MiB beside it, which no process can limit.
+
+    Raises:
+        OutOfMemoryError: the GPU has less memory than that.
+    """
+    import torch
+
+    total = torch.cuda.get_device_properties(0).total_memory
+    if budget_bytes > total:
+        raise OutOfMemoryError(
+            f"memory.gpu is {format_size(budget_bytes)}, the GPU has {format_size(total)}"
+        )
+    torch.cuda.set_per_process_memory_fraction(budget_bytes / total)

@@ -14,7 +14,7 @@ import polars as pl
 
 from reelfit.data.listing import Listing
 from reelfit.files import append_json_line, read_json, write_json, write_text
-from reelfit.memory.limits import limit_host_memory
+from reelfit.memory.limits import limit_gpu_memory, limit_host_memory
 from reelfit.runs import Run, timestamp
 from reelfit.stages.clips import Clips
 from reelfit.stages.stage import Context, Stage, Unit
@@ -158,6 +158,9 @@ def _train_network(
     metrics_file = folder / "metrics.jsonl"
     if context.memory.budget_bytes is not None:  # after the imports, which are not the model's
         limit_host_memory(context.memory.budget_bytes)
+    on_gpu = torch.cuda.is_available()
+    if on_gpu and isinstance(study.memory.gpu, int):
+        limit_gpu_memory(study.memory.gpu)
     with ShardReader(Clips().folder(run, study)) as reader:
         fit = Fit(
             network=network,
@@ -169,7 +172,7 @@ def _train_network(
             watched=None if watched is None else _clip_set(watched),
             checkpoints=folder / "checkpoints",
             seed=seed,
-            device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
+            device=torch.device("cuda" if on_gpu else "cpu"),
             report=_teller(run, metrics_file, choice.id, fold, context),
             metrics_file=metrics_file,
             on_event=context.event,

@@ -1,6 +1,7 @@
 """One optimizer step over an effective batch, exact whatever micro-batch memory allows."""
 
 import ctypes
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from reelfit.errors import OutOfMemoryError
+from reelfit.errors import DivergenceError, OutOfMemoryError
 from reelfit.memory.oom import is_out_of_memory
 
 Losses = Callable[[nn.Module, tuple[Tensor, ...]], Float[Tensor, " batch"]]
@@ -50,6 +51,8 @@ class ExactStep:
 
         Raises:
             OutOfMemoryError: one sample by itself does not fit; the model is as it was.
+            DivergenceError: the loss or its gradient is not finite; the parameters are as they
+                were.
         """
         start = _Start.of(self.model)
         retries = 0
@@ -66,7 +69,7 @@ class ExactStep:
             self.micro_batch = -(-min(self.micro_batch, len(batch[0])) // 2)
             retries += 1
             self.on_shortage(self.micro_batch, self._shortage)
-        grad_norm = self._step()
+        grad_norm = self._step(loss)
         return StepOutcome(loss, len(batch[0]), self.micro_batch, retries, grad_norm)
 
     def _accumulate(self, batch: tuple[Tensor, ...]) -> float | None:
@@ -91,12 +94,18 @@ class ExactStep:
             return None
         return total
 
-    def _step(self) -> float:
+    def _step(self, loss: float) -> float:
         parameters = [p for p in self.model.parameters() if p.grad is not None]
         bound = float("inf") if self.clip_grad_norm is None else self.clip_grad_norm
-        norm = nn.utils.clip_grad_norm_(parameters, bound)
+        norm = float(nn.utils.clip_grad_norm_(parameters, bound))
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise DivergenceError(
+                f"training diverged: the loss is {loss:.4g}, its gradient's norm {norm:.4g}; make "
+                "train.learning_rate smaller, train.warmup_steps larger, or set "
+                "train.clip_grad_norm"
+            )
         self.optimizer.step()
-        return float(norm)
+        return norm
 
 
 @dataclass(frozen=True)
