@@ -132,11 +132,15 @@ def test_clips_of_the_user_become_sources_and_other_files_go_into_the_table_as_t
     for number in range(10):
         make_footage(videos / "deeper" / f"holiday, {number}.mp4", number)
     (videos / "garbage.mp4").write_bytes(bytes(range(256)) * 64)
+    damaged = bytearray((videos / "deeper" / "holiday, 0.mp4").read_bytes())
+    start, length = damaged.index(b"mdat"), len(damaged) // 2
+    damaged[start + length // 2 : start + length] = bytes([255]) * (length - length // 2)
+    (videos / "damaged.mp4").write_bytes(damaged)
     (videos / "notes.txt").write_text("no video")
     (videos / ".hidden.mp4").write_bytes(b"no video either")
     folder = videos / "demo"  # below the user's own: its clips are no sources
     make_demo_set(folder, videos=videos)
-    *made, last = rows_of(folder)
+    *made, broken, last = rows_of(folder)
     assert {row["source_id"] for row in made} == {f"deeper/holiday, {n}.mp4" for n in range(10)}
     assert [row["label"] for row in made] == ["0", "1"] * 10
     facts = [probe(folder / row["video_path"]) for row in made]
@@ -145,6 +149,9 @@ def test_clips_of_the_user_become_sources_and_other_files_go_into_the_table_as_t
     }
     assert Path(last["video_path"]) == videos / "garbage.mp4"
     assert last["label"] == "0"
+    assert Path(broken["video_path"]) == videos / "damaged.mp4"
+    with pytest.raises(VideoError, match="damaged frame"):
+        decode(Path(broken["video_path"]), at=[0, 11], size=32)
     with pytest.raises(VideoError):
         probe(Path(last["video_path"]))
     before = stamps(folder)

@@ -68,8 +68,8 @@ def make_demo_set(
     Of each source one pristine clip (label 0) and one tampered (label 1), alike in size, frame
     rate, length and encoding. The sources are ``sources`` scenes of two photographs or, with
     ``videos``, all the user's clips below that folder, which may also hold files that are no
-    video: these go into the table as they are. ``report_progress`` is told the clips that stand,
-    and how many there will be.
+    video: these go into the table as they are. ``report_progress`` is told the user's files that
+    were looked at and the clips that stand, and how many there will be.
     Memory: three short clips of at most 640 x 640 pixels, or one of 1280 x 720.
 
     Raises:
@@ -86,15 +86,17 @@ def make_demo_set(
         return study
     found: Sequence[Source]
     unusable: list[Path] = []
+    opened = 0
     if videos is not None and files is not None:
-        found, unusable = _open_all(videos, files)
+        found, unusable = _open_all(videos, files, report_progress)
+        opened = len(files)
     else:
         found = cut_scenes(sources, seed=seed)
     twins = _pair(found, folder, seed=seed, key=key)
     for number, pair in enumerate(twins):
         _make(pair, lender=found[(number + 1) % len(found)], seed=seed)
         if report_progress:
-            report_progress(2 * (number + 1), 2 * len(twins))
+            report_progress(opened + 2 * (number + 1), opened + 2 * len(twins))
     write_text(folder / "videos.csv", _table(twins, unusable, folder))
     write_text(study, _STUDY)
     clips = [path.name for pair in twins for path in (pair.pristine, pair.tampered)]
@@ -118,12 +120,14 @@ def _stands(folder: Path, key: str) -> bool:
     return bool(made["key"] == key) and all(path.exists() for path in beside + clips)
 
 
-def _open_all(videos: Path, files: list[Path]) -> tuple[list[Source], list[Path]]:
+def _open_all(
+    videos: Path, files: list[Path], report_progress: Callable[[int, int], None] | None
+) -> tuple[list[Source], list[Path]]:
     """The user's clips, and the files that are none."""
     root = videos.resolve()
     usable: list[Source] = []
     unusable: list[Path] = []
-    for path in files:
+    for number, path in enumerate(files, 1):
         inside = path.is_relative_to(root)  # a link may lead elsewhere
         name = path.relative_to(root).as_posix() if inside else str(path)
         footage = open_footage(path, source_id=name)
@@ -131,6 +135,8 @@ def _open_all(videos: Path, files: list[Path]) -> tuple[list[Source], list[Path]
             usable.append(footage)
         else:
             unusable.append(path)
+        if report_progress:
+            report_progress(number, 3 * len(files))
     if len(usable) < FEWEST_SOURCES:
         raise StudyError(
             f"--videos {videos}: {len(usable)} of its {len(files)} files are usable videos; at "

@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from reelfit.demo.source import Frames, Source
 from reelfit.errors import StudyError, VideoError
+from reelfit.video.decode import decode
 from reelfit.video.frames import decode_tolerantly
 from reelfit.video.orientation import orientation_of
 from reelfit.video.packets import Packet, open_video
@@ -44,11 +45,7 @@ class Footage(Source):
     @override
     def lend(self, *, longest_side: int) -> Frames:
         """The same seconds, smaller."""
-        return read_stretch(
-            self.path,
-            most_frames=min(_MOST_FRAMES, max(2, round(_SECONDS * self.fps))),
-            longest_side=longest_side,
-        )
+        return read_stretch(self.path, most_frames=_num_frames(self.fps), longest_side=longest_side)
 
 
 def find_files(folder: Path, *, apart_from: Path) -> list[Path]:
@@ -73,12 +70,19 @@ def find_files(folder: Path, *, apart_from: Path) -> list[Path]:
 
 
 def open_footage(path: Path, *, source_id: str) -> Footage | None:
-    """The file as a source; None where the index would reject it."""
+    """The file as a source; None where it is no video, or its first seconds are damaged."""
     try:
-        fps = probe(path).fps or 25.0
+        facts = probe(path)
+        shown = min(max(facts.fps or 25.0, 1.0), _MOST_FPS)
+        fps = Fraction(shown).limit_denominator(1001)
+        decode(path, at=range(min(_num_frames(fps), facts.frame_count)), size=_SHORTEST_SIDE)
     except (VideoError, OSError):
         return None
-    return Footage(path, source_id, Fraction(min(max(fps, 1.0), _MOST_FPS)).limit_denominator(1001))
+    return Footage(path, source_id, fps)
+
+
+def _num_frames(fps: Fraction) -> int:
+    return min(_MOST_FRAMES, max(2, round(_SECONDS * fps)))
 
 
 def read_stretch(path: Path, *, most_frames: int, longest_side: int) -> Frames:
