@@ -68,6 +68,17 @@ def test_a_finished_run_is_told_as_such_and_left_as_it_is(finished: Run) -> None
     assert seconds < 6, "2 s on a quiet machine; this one is shared"
 
 
+def test_programs_are_told_in_json_and_quiet_says_where_the_report_is(finished: Run) -> None:
+    study = finished.folder.parents[2] / "study.yaml"
+    (end,) = map(json.loads, reelfit("run", study, "--json").stdout.splitlines())
+    assert end["event"] == "end"
+    assert [model["model"] for model in end["models"]] == ["handcrafted_logistic", "naive_cnn"]
+    for model in end["models"]:
+        assert model["roc_auc_low"] <= model["roc_auc"] <= model["roc_auc_high"]
+    assert 0 < end["peak_mb"] < 2048
+    assert reelfit("run", study, "-q").stdout == f"{finished.file('report.html')}\n"
+
+
 def test_the_parent_imports_neither_torch_nor_scikit_learn(small_set: Path) -> None:
     text = (
         "import sys; from reelfit.session import carry_out; import reelfit.cli;"

@@ -9,8 +9,17 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
+from rich.text import Text
+from typing_extensions import override
 
 from reelfit.cli.overview import summary_of
 from reelfit.pipeline import Display
@@ -181,10 +190,18 @@ def choose_voice(*, quiet: bool, verbose: bool, as_json: bool) -> Voice:
             TextColumn("{task.description:<9}"),
             BarColumn(bar_width=32),
             TextColumn("{task.fields[rate]:>18}"),
-            TimeRemainingColumn(),
+            _TimeLeft(),
             console=errors,
         )
     return Voice(quiet=quiet, verbose=verbose, as_json=as_json, errors=errors, progress=progress)
+
+
+class _TimeLeft(TimeRemainingColumn):
+    """Nothing where nothing is left to do."""
+
+    @override
+    def render(self, task: Task) -> Text:
+        return Text("") if task.finished else super().render(task)
 
 
 def print_table(rows: Sequence[dict[str, Any]]) -> None:
@@ -194,5 +211,11 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
         justify: Literal["left", "right"] = "right" if number else "left"
         table.add_column(name.replace("_", " "), justify=justify, no_wrap=True)
     for row in rows:
-        table.add_row(*("-" if value is None else str(value) for value in row.values()))
+        table.add_row(*map(_shown, row.values()))
     Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -20,13 +20,17 @@ def summary_of(run: Run) -> dict[str, Any]:
             row["metric"]: row
             for row in summary.filter(pl.col("model") == model).iter_rows(named=True)
         }
-        row: dict[str, Any] = {"model": model}
-        for metric in SHOWN:
-            row[metric] = _rounded(of_model[metric]["out_of_fold"])
-        low, high = (_rounded(of_model["roc_auc"][bound]) for bound in ("low", "high"))
-        row["roc_auc_95%"] = None if low is None else f"{low}-{high}"
-        row["best_fold"] = of_model["roc_auc"]["best_fold"]
-        models.append(row)
+        first = of_model[SHOWN[0]]
+        models.append(
+            {
+                "model": model,
+                SHOWN[0]: first["out_of_fold"],
+                f"{SHOWN[0]}_low": first["low"],
+                f"{SHOWN[0]}_high": first["high"],
+                **{metric: of_model[metric]["out_of_fold"] for metric in SHOWN[1:]},
+                "best_fold": first["best_fold"],
+            }
+        )
     peak_mb, peak_of = _highest_peak(run)
     return {
         "run": str(run.folder),
@@ -35,10 +39,6 @@ def summary_of(run: Run) -> dict[str, Any]:
         "peak_mb": peak_mb,
         "peak_of": peak_of,
     }
-
-
-def _rounded(value: float | None) -> str | None:
-    return None if value is None else f"{value:.3f}"
 
 
 def _highest_peak(run: Run) -> tuple[float, str]:

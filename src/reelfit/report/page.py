@@ -103,7 +103,7 @@ def _facts(content: ReportContent) -> list[tuple[str, str, str]]:
     peak = content.stages["host_peak_mb"].max()
     if isinstance(peak, float):
         budget = content.memory["budget_mb"].max()
-        remark = f"of a budget of {number(budget, 0)}" if isinstance(budget, float) else ""
+        remark = f"of a budget of {number(budget, 0)} MiB" if isinstance(budget, float) else ""
         facts.append(("Highest peak", f"{number(peak, 0)} MiB", remark))
     return facts
 
