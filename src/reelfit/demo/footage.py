@@ -14,10 +14,9 @@ from typing_extensions import override
 
 from reelfit.demo.source import Frames, Source
 from reelfit.errors import StudyError, VideoError
-from reelfit.video.decode import decode
 from reelfit.video.frames import decode_tolerantly
 from reelfit.video.orientation import orientation_of
-from reelfit.video.packets import Packet, open_video
+from reelfit.video.packets import OpenVideo, Packet, open_video
 from reelfit.video.probe import probe
 
 LONGEST_SIDE = 640
@@ -75,7 +74,9 @@ def open_footage(path: Path, *, source_id: str) -> Footage | None:
         facts = probe(path)
         shown = min(max(facts.fps or 25.0, 1.0), _MOST_FPS)
         fps = Fraction(shown).limit_denominator(1001)
-        decode(path, at=range(min(_num_frames(fps), facts.frame_count)), size=_SHORTEST_SIDE)
+        read_stretch(
+            path, most_frames=_num_frames(fps), longest_side=_SHORTEST_SIDE, even_damaged=False
+        )
     except (VideoError, OSError):
         return None
     return Footage(path, source_id, fps)
@@ -85,19 +86,22 @@ def _num_frames(fps: Fraction) -> int:
     return min(_MOST_FRAMES, max(2, round(_SECONDS * fps)))
 
 
-def read_stretch(path: Path, *, most_frames: int, longest_side: int) -> Frames:
+def read_stretch(
+    path: Path, *, most_frames: int, longest_side: int, even_damaged: bool = True
+) -> Frames:
     """The first frames of ``path``, upright, scaled down to even sides; damaged ones left out.
 
     Memory: these frames and one decoder, however long the video.
 
     Raises:
-        VideoError: no frame can be decoded.
+        VideoError: no frame can be decoded, or one is damaged and that is not wanted.
     """
     pictures: list[UInt8[np.ndarray, "height width 3"]] = []
     reformatter = VideoReformatter()
 
     def keep(packet: Packet | None) -> bool:
-        for frame in decode_tolerantly(video, packet):
+        decoded = decode_tolerantly if even_damaged else _decode_strictly
+        for frame in decoded(video, packet):
             if not frame.is_corrupt and len(pictures) < most_frames:
                 size = pictures[0].shape[:2] if pictures else None
                 pictures.append(_picture(frame, reformatter, longest_side, size))
@@ -109,6 +113,18 @@ def read_stretch(path: Path, *, most_frames: int, longest_side: int) -> Frames:
     if not pictures:
         raise VideoError("damaged", f"no frame of {path} can be decoded")
     return np.stack(pictures)
+
+
+def _decode_strictly(video: OpenVideo, packet: Packet | None) -> list[av.VideoFrame]:
+    try:
+        frames = video.stream.codec_context.decode(packet)
+    except MemoryError:  # FFmpeg's, too: it says nothing about the file
+        raise
+    except FFmpegError:
+        raise VideoError("damaged frame", video.said()) from None
+    if any(frame.is_corrupt for frame in frames):
+        raise VideoError("damaged frame", video.said())
+    return frames
 
 
 def _picture(
