@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -100,13 +100,7 @@ def find_run(study: Study, *, listing_digest: str) -> Run | None:
 def start_run(study: Study, *, listing_digest: str, facts: dict[str, Any]) -> Run:
     """A new run folder with its study, its environment and what was settled at its start."""
     wanted = study_hash(study)
-    now = datetime.now(UTC)
-    folder = study.runs / study.name / f"run_{now:%Y%m%d_%H%M%S}_{wanted[:8]}"
-    while folder.exists():  # two runs begun in one second
-        now = now.replace(second=(now.second + 1) % 60)
-        folder = folder.with_name(f"run_{now:%Y%m%d_%H%M%S}_{wanted[:8]}")
-    run = Run(folder)
-    folder.mkdir(parents=True)
+    run = Run(_new_folder(study.runs / study.name, wanted[:8]))
     write_text(run.study_file, study_text(study))
     write_json(run.file("environment.json"), environment())
     settled = {"run_id": run.run_id, "study_hash": wanted, "listing_digest": listing_digest}
@@ -114,9 +108,22 @@ def start_run(study: Study, *, listing_digest: str, facts: dict[str, Any]) -> Ru
     return run
 
 
+def _new_folder(beside: Path, ending: str) -> Path:
+    now = datetime.now(UTC)
+    while True:
+        folder = beside / f"run_{now:%Y%m%d_%H%M%S}_{ending}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:  # two runs begun in one second
+            now += timedelta(seconds=1)
+        else:
+            return folder
+
+
 def environment() -> dict[str, Any]:
     """Versions, hardware, git commit and exact packages, as far as they can be told."""
-    packages = {d.metadata["Name"]: d.version for d in distributions()}
+    named = [d for d in distributions() if d.metadata["Name"]]  # a torn install has no name
+    packages = {d.metadata["Name"]: d.version for d in named}
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "reelfit": __version__,

@@ -1,6 +1,7 @@
 """The user's table of videos, or folder per class, as rows that the index can take."""
 
 import hashlib
+import math
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -102,10 +103,10 @@ def _read_table(table: Path, *, path: str, label: str, group: str | None) -> pl.
 def _read_folder(folder: Path) -> pl.DataFrame:
     if not folder.is_dir():
         raise StudyError(f"videos.folder: there is no folder {folder}")
-    classes = sorted(entry for entry in folder.iterdir() if entry.is_dir())
+    classes = sorted(entry for entry in folder.glob("[!.]*") if entry.is_dir())
     found: list[tuple[str, str]] = []
     for entry in classes:
-        inside = sorted(p for p in entry.rglob("*") if p.is_file() and not p.name.startswith("."))
+        inside = sorted(p for p in entry.rglob("*") if p.is_file() and not _hidden(p, folder))
         if not inside:
             raise StudyError(f"{folder}: the class {entry.name} is empty: its folder has no file")
         found += [(p.relative_to(folder).as_posix(), entry.name) for p in inside]
@@ -118,6 +119,10 @@ def _read_folder(folder: Path) -> pl.DataFrame:
             "group": pl.Series(paths, dtype=pl.String),
         }
     )
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def _one_label_per_path(rows: pl.DataFrame, source: str) -> None:
@@ -151,6 +156,7 @@ def _classes(rows: pl.DataFrame, asked: list[str] | None, source: str) -> list[s
 
 def _natural(label: str) -> tuple[int, float, str]:
     try:
-        return (0, float(label), label)
+        number = float(label)
     except ValueError:
-        return (1, 0.0, label)
+        number = math.nan
+    return (1, 0.0, label) if math.isnan(number) else (0, number, label)  # "nan" sorts nowhere

@@ -6,8 +6,10 @@ with no times in them, so that the same clips give the same bytes and webdataset
 
 import io
 import json
+import math
 import os
 import tarfile
+import tokenize
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,16 +105,12 @@ class ShardReader:
                 ) from None
         content = os.pread(self._opened[shard], num_bytes, offset)
         try:
-            stream = io.BytesIO(content)
-            pixels = npy.read_array(stream, allow_pickle=False)
+            return _clip_in(content)
         except ValueError as error:
             raise RunError(
                 f"{self.folder / shard}: damaged at byte {offset}: {error}; delete this shard and "
-                "give the same command again: its clips are made anew"
+                "run with --fresh: its clips are made anew"
             ) from None
-        if pixels.dtype != np.uint8 or pixels.ndim != 4:
-            raise RunError(f"{self.folder / shard}: no clip stands at byte {offset}")
-        return pixels
 
     def close(self) -> None:
         """Closes the shards."""
@@ -124,3 +122,19 @@ class ShardReader:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _clip_in(content: bytes) -> UInt8[np.ndarray, "time 3 height width"]:
+    stream = io.BytesIO(content)
+    try:
+        npy.read_magic(stream)
+        shape, _, kind = npy.read_array_header_1_0(stream)
+    except (SyntaxError, TypeError, tokenize.TokenError) as error:  # of one byte changed in it
+        raise ValueError(f"no header of an array: {error}") from None
+    if kind != np.uint8 or len(shape) != 4:
+        raise ValueError(f"no clip stands there but {kind} of shape {shape}")
+    if math.prod(shape) != len(content) - stream.tell():  # before memory for it is asked for
+        raise ValueError(f"{len(content)} bytes do not hold a clip of shape {shape}")
+    stream.seek(0)
+    pixels: np.ndarray = npy.read_array(stream, allow_pickle=False)
+    return pixels

@@ -32,16 +32,18 @@ class HandcraftedLogistic(FeatureModel):
         from sklearn.preprocessing import StandardScaler
 
         scaler = StandardScaler().fit(features)
-        fitted = LogisticRegression(
+        regression = LogisticRegression(
             C=self.inverse_penalty, max_iter=5000, class_weight="balanced" if balanced else None
-        ).fit(scaler.transform(features), targets)
+        )
         weight = np.zeros((num_classes, features.shape[1]))
         bias = np.full(num_classes, -np.inf)  # a class that no training row shows has probability 0
-        if len(fitted.classes_) == 2:  # one row, for the second class against the first
-            bias[fitted.classes_] = [0.0, fitted.intercept_[0]]
-            weight[fitted.classes_[1]] = fitted.coef_[0]
-        else:
-            bias[fitted.classes_], weight[fitted.classes_] = fitted.intercept_, fitted.coef_
+        shown = np.unique(targets)
+        bias[shown] = 0.0
+        if len(shown) > 1:  # of one class alone there is nothing to learn
+            fitted = regression.fit(scaler.transform(features), targets)
+            # of two classes there is one row, for the second against the first
+            rows = shown[1:] if len(shown) == 2 else shown
+            bias[rows], weight[rows] = fitted.intercept_, fitted.coef_
         return {
             "mean": np.asarray(scaler.mean_),
             "scale": np.asarray(scaler.scale_),

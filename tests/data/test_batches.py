@@ -1,0 +1,108 @@
+"""The order of an epoch is a function of seed and epoch, and any position of it can be gone on."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reelfit.data.batches import balanced_order, batches, epoch_order
+from reelfit.data.shards import ShardReader, write_shard
+
+SEEDS = st.integers(0, 2**40)
+EPOCHS = st.integers(0, 1000)
+COUNT = 23
+
+
+@dataclass
+class Stored:
+    folder: Path
+    manifest: pl.DataFrame
+    pixels: np.ndarray
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory, make_clips) -> Stored:
+    """Clips in three shards."""
+    folder = tmp_path_factory.mktemp("shards")
+    clips = make_clips(COUNT)
+    rows = [
+        row
+        for begin in range(0, COUNT, 10)
+        for row in write_shard(folder / f"{begin}.tar", clips[begin : begin + 10])
+    ]
+    return Stored(folder, pl.DataFrame(rows), np.stack([clip.pixels for clip in clips]))
+
+
+@given(num_clips=st.integers(1, 300), seed=SEEDS, epoch=EPOCHS)
+def test_an_epoch_has_every_clip_once(num_clips, seed, epoch):
+    order = epoch_order(num_clips, seed=seed, epoch=epoch)
+    assert sorted(order.tolist()) == list(range(num_clips))
+
+
+def test_the_order_is_a_function_of_seed_and_epoch_alone_on_every_machine():
+    assert epoch_order(6, seed=7, epoch=2).tolist() == [3, 1, 4, 2, 0, 5]
+    assert balanced_order(np.array([0, 1, 1, 1, 1]), seed=7, epoch=2).tolist() == [3, 2, 0, 1, 0]
+
+
+@given(seed=SEEDS, epoch=EPOCHS)
+def test_another_epoch_and_another_seed_have_another_order(seed, epoch):
+    targets = np.arange(40) % 2
+    for order in (
+        lambda **at: epoch_order(40, **at).tolist(),
+        lambda **at: balanced_order(targets, **at).tolist(),
+    ):
+        first = order(seed=seed, epoch=epoch)
+        assert first == order(seed=seed, epoch=epoch)
+        assert first != order(seed=seed, epoch=epoch + 1)
+        assert first != order(seed=seed + 1, epoch=epoch)
+
+
+@given(targets=st.lists(st.integers(0, 4), min_size=1, max_size=80), seed=SEEDS, epoch=EPOCHS)
+def test_a_balanced_epoch_has_classes_equally_often_with_as_few_repeats_as_can_be(
+    targets, seed, epoch
+):
+    order = balanced_order(np.array(targets), seed=seed, epoch=epoch)
+    assert len(order) == len(targets)
+    times = Counter(order.tolist())
+    by_class = {label: Counter(targets[row] for row in order)[label] for label in set(targets)}
+    assert max(by_class.values()) - min(by_class.values()) <= 1
+    for label in set(targets):
+        drawn = [times[row] for row, target in enumerate(targets) if target == label]
+        assert max(drawn) - min(drawn) <= 1
+
+
+def read_batches(stored, order, **settings):
+    """All batches, by a reader of their own: as after a crash, nothing is left but ``start``."""
+    with ShardReader(stored.folder) as reader:
+        return list(batches(reader, stored.manifest, order, **settings))
+
+
+def test_batches_hold_the_clips_of_their_rows_and_the_last_is_smaller(stored):
+    order = epoch_order(COUNT, seed=0, epoch=1)
+    whole = read_batches(stored, order, size=5)
+    assert [len(batch.rows) for batch, _ in whole] == [5, 5, 5, 5, 3]
+    assert [position for _, position in whole] == [5, 10, 15, 20, COUNT]
+    assert np.array_equal(np.concatenate([batch.rows for batch, _ in whole]), order)
+    for batch, _ in whole:
+        assert np.array_equal(batch.clips.numpy(), stored.pixels[batch.rows])
+
+
+@settings(max_examples=30, deadline=None)
+@given(size=st.integers(1, COUNT + 2), seed=SEEDS, balanced=st.booleans())
+def test_going_on_from_any_position_gives_the_same_remaining_batches(stored, size, seed, balanced):
+    order = epoch_order(COUNT, seed=seed, epoch=1)
+    if balanced:
+        order = balanced_order(np.arange(COUNT) % 3 // 2, seed=seed, epoch=1)
+    whole = read_batches(stored, order, size=size)
+    for done, (_, position) in enumerate(whole, 1):
+        rest = read_batches(stored, order, size=size, start=position)
+        assert [end for _, end in rest] == [end for _, end in whole[done:]]
+        for (found, _), (wanted, _) in zip(rest, whole[done:], strict=True):
+            assert np.array_equal(found.rows, wanted.rows)
+            assert found.clips.equal(wanted.clips)
+    assert whole[-1][1] == COUNT
