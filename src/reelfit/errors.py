@@ -49,5 +49,12 @@ class OutOfMemoryError(ReelfitError):
     """One sample does not fit the budget; the message names the bytes that it needs."""
 
 
+class UpdateError(ReelfitError):
+    """Memory ran out while the optimizer changed the weights: some have changed and some have not.
+
+    Nothing in the process is to be trusted any more; the last checkpoint is.
+    """
+
+
 class Interrupted(Exception):  # noqa: N818  no error: it was asked for
     """A unit was asked to stop; what it had done is saved."""

@@ -23,3 +23,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     return isinstance(error, RuntimeError) and any(word in str(error) for word in _BACKEND_WORDS)
+
+
+def said_of(error: BaseException) -> str:
+    """The first line of what a backend said; it says nothing where C++ ran out."""
+    return str(error).split("\n", maxsplit=1)[0] or type(error).__name__

@@ -32,21 +32,45 @@ def host_memory() -> HostMemory:
 
     Source: proc(5), VmRSS, VmHWM (of this program, not of the one that started it) and VmData.
     """
+    rss, peak, data = _sizes()
+    _highest_seen[0] = max(peak, _highest_seen[0])
+    return HostMemory(rss, _highest_seen[0], data)
+
+
+def _sizes() -> tuple[int, int, int]:
     try:
-        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+        with open("/proc/self/status", "rb") as opened:  # noqa: PTH123  read at every step
+            lines = opened.read().splitlines()
     except OSError:
         rss = psutil.Process().memory_info().rss
-        _highest_seen[0] = max(rss, _highest_seen[0])
-        return HostMemory(rss, _highest_seen[0], rss)
+        return rss, rss, rss
     sizes = {
         name: int(rest.split()[0]) * 1024
-        for name, _, rest in (line.partition(":") for line in lines)
-        if name in ("VmRSS", "VmHWM", "VmData")
+        for name, _, rest in (line.partition(b":") for line in lines)
+        if name in (b"VmRSS", b"VmHWM", b"VmData")
     }
-    return HostMemory(sizes["VmRSS"], sizes["VmHWM"], sizes["VmData"])
+    return sizes[b"VmRSS"], sizes[b"VmHWM"], sizes[b"VmData"]
 
 
 _highest_seen = [0]
+
+
+def restart_peak() -> None:
+    """Lets the kernel count this process's peak anew, where it can; the highest is remembered.
+
+    Source: proc(5), /proc/pid/clear_refs, value 5.
+    """
+    _highest_seen[0] = host_memory().peak_bytes
+    try:
+        with open("/proc/self/clear_refs", "wb", buffering=0) as told:  # noqa: PTH123  each step
+            told.write(b"5")
+    except OSError:
+        return
+
+
+def peak_since_restart() -> int:
+    """The most that was resident since ``restart_peak``; elsewhere than on Linux, what is now."""
+    return _sizes()[1]
 
 
 def gpu_memory() -> dict[str, float]:

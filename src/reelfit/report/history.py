@@ -116,6 +116,18 @@ _SENTENCES: Final[dict[str, Callable[[Event], str]]] = {
         f"{_place(e)}: memory ran out at step {e['step']}, which was run again with "
         f"{count(e['micro_batch'], 'sample')} per pass; the effective batch stayed."
     ),
+    "out_of_memory_predicting": lambda e: (
+        f"{_place(e)}: memory ran out in predictions, which went on with "
+        f"{count(e['clips'], 'clip')} at once."
+    ),
+    "memory_nearly_full": lambda e: (
+        f"{_place(e)}: memory was nearly full before step {e['step']}, which was cut into passes "
+        f"of {count(e['micro_batch'], 'sample')}."
+    ),
+    "samples_skipped": lambda e: (
+        f"{_place(e)}: memory ran out at step {e['step']}, and its {count(e['samples'], 'sample')} "
+        "were given up, as the study asks; they are in no mean."
+    ),
     "checkpoint_set_aside": lambda e: f"{_place(e)}: {e['message']}; the one before it was used.",
     "memory_warning": lambda e: f"{_place(e)} {e['message']}.",
 }

@@ -129,7 +129,7 @@ def _hold_out(rows: pl.DataFrame, *, share: float, seed: int) -> tuple[pl.DataFr
 
 
 def _clip_set(rows: pl.DataFrame) -> Any:
-    from reelfit.training.fit import ClipSet
+    from reelfit.training.predicting import ClipSet
 
     manifest = rows.select("shard", "offset", "bytes")
     return ClipSet(manifest, rows["target"].cast(pl.Int64).to_numpy())
@@ -142,7 +142,9 @@ def _train_network(
 
     from reelfit.data.seeds import seed_for
     from reelfit.data.shards import ShardReader
+    from reelfit.memory.rungs import Rung
     from reelfit.training.fit import Fit
+    from reelfit.training.journal import StepJournal
 
     torch.set_num_threads(context.threads)
     seed = seed_for(study.seed, "train", choice.id, fold)
@@ -156,6 +158,7 @@ def _train_network(
     torch.manual_seed(seed_for(seed, "weights"))
     network = model.build(num_outputs=task.num_outputs)
     metrics_file = folder / "metrics.jsonl"
+    batch = study.train.effective_batch
     if context.memory.budget_bytes is not None:  # after the imports, which are not the model's
         limit_host_memory(context.memory.budget_bytes)
     on_gpu = torch.cuda.is_available()
@@ -175,6 +178,9 @@ def _train_network(
             device=torch.device("cuda" if on_gpu else "cpu"),
             report=_teller(run, metrics_file, choice.id, fold, context),
             metrics_file=metrics_file,
+            journal=StepJournal(folder / "steps.jsonl"),
+            rung=Rung(min(study.train.micro_batch or batch, batch)),
+            budget_bytes=context.memory.budget_bytes or 0,
             on_event=context.event,
             on_progress=context.report_progress,
             should_stop=context.should_stop,

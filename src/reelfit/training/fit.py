@@ -2,60 +2,37 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import torch
-from jaxtyping import Float, Float64, Int64, UInt8
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 
 from reelfit.data.batches import Batch, balanced_order, batches, epoch_order
 from reelfit.data.seeds import seed_for
 from reelfit.data.shards import ShardReader
-from reelfit.errors import Interrupted
+from reelfit.errors import Interrupted, OutOfMemoryError
+from reelfit.memory.rungs import Rung, smaller_rung
 from reelfit.tasks.task import Task
 from reelfit.training.checkpoint import (
     SUFFIX,
-    Checkpoint,
     drop_old_epochs,
     load_checkpoint,
     newest_checkpoint,
     save_checkpoint,
 )
+from reelfit.training.journal import StepJournal
 from reelfit.training.optimizer import learning_rate_at, make_optimizer
+from reelfit.training.predicting import ClipSet, Predictor, to_input
 from reelfit.training.settings import TrainSettings
-from reelfit.training.step import ExactStep
+from reelfit.training.state import Progress, load_weights, pack_state, unpack_state
+from reelfit.training.step import ExactStep, Shortage, StepOutcome
 
 Report = Callable[[str, str, float | None, int, int], None]
 """Takes phase, metric, value, epoch and step."""
-
-
-@dataclass(frozen=True)
-class ClipSet:
-    """Clips by their rows of the manifest (shard, offset, bytes), each with its target."""
-
-    manifest: pl.DataFrame
-    targets: Int64[np.ndarray, " clip"]
-
-
-@dataclass
-class Progress:
-    """Where training stands: with this, the weights and the optimizer, it goes on exactly."""
-
-    epoch: int = 0
-    position: int = 0
-    step: int = 0
-    epoch_loss_sum: float = 0.0
-    epoch_samples: int = 0
-    best_value: float | None = None
-    best_epoch: int = 0
-    epochs_without_gain: int = 0
-    stopped: bool = False
-    micro_batch: int = 0
-    metrics_bytes: int = 0
 
 
 @dataclass
@@ -77,8 +54,14 @@ class Fit:
     device: torch.device
     report: Report
     metrics_file: Path
+    journal: StepJournal
+    rung: Rung
+    """How steps are cut, as planned; a checkpoint of no smaller budget may know better."""
+    budget_bytes: int
     on_event: Callable[..., None] = lambda *_, **__: None
     on_progress: Callable[[int, int], None] = lambda _done, _total: None
+    on_shortage: Callable[[Shortage, Any], None] = lambda _shortage, _batch: None
+    nearly_full: Callable[[], bool] = lambda: False
     should_stop: Callable[[], bool] = lambda: False
     progress: Progress = field(default_factory=Progress)
 
@@ -134,16 +117,60 @@ class Fit:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.network.train()
-        outcome = step((batch.clips, torch.from_numpy(self.train.targets[batch.rows])))
+        self._choose_rung(step)
+        samples = (batch.clips, torch.from_numpy(self.train.targets[batch.rows]))
+        self._batch = samples
+        outcome = None if self.journal.was_skipped(state.step) else self._try_step(step, samples)
+        if outcome is None:
+            self._skip(step, batch)
+        else:
+            state.epoch_loss_sum += outcome.loss * outcome.samples
+            state.epoch_samples += outcome.samples
         state.step += 1
-        state.micro_batch = outcome.micro_batch
-        state.epoch_loss_sum += outcome.loss * outcome.samples
-        state.epoch_samples += outcome.samples
+        state.micro_batch, state.technique = step.rung.micro_batch, step.rung.technique
+
+    def _choose_rung(self, step: ExactStep) -> None:
+        """The cut of a step done before; else a smaller one where memory is nearly full."""
+        known = self.journal.rung_of(self.progress.step)
+        if known is not None:
+            step.rung = known
+        elif self.nearly_full() and step.need_less():
+            self.on_event("memory_nearly_full", step=self.progress.step, **vars(step.rung))
+
+    def _try_step(self, step: ExactStep, samples: tuple[Tensor, ...]) -> StepOutcome | None:
+        try:
+            return step(samples)
+        except OutOfMemoryError:
+            if self.settings.on_out_of_memory != "skip":
+                raise
+        return None
+
+    def _skip(self, step: ExactStep, batch: Batch) -> None:
+        """Gives the samples up, as the study asked: each is a row, none is in any mean."""
+        at, given_up = self.progress.step, len(batch.rows)
+        self.journal.write(
+            at, epoch=self.progress.epoch, samples=0, rung=step.rung, skipped=given_up
+        )
+        self.on_event("samples_skipped", step=at, samples=given_up, clips=batch.rows.tolist())
+
+    def _tell_shortage(self, shortage: Shortage) -> None:
+        state = self.progress
+        self.on_event(
+            "out_of_memory",
+            step=state.step,
+            phase=shortage.phase,
+            failed_micro_batch=shortage.rung.micro_batch,
+            micro_batch=self._step.rung.micro_batch,
+            technique=self._step.rung.technique,
+            message=shortage.message,
+        )
+        self.on_shortage(shortage, self._batch)
 
     def _end_epoch(self) -> None:
         state = self.progress
         state.epoch += 1
-        self._tell("train", {"loss": state.epoch_loss_sum / state.epoch_samples})
+        seen = state.epoch_samples  # none where all were given up
+        self._tell("train", {"loss": state.epoch_loss_sum / seen if seen else None})
         self._tell("validation", self.judge(self.validation))
         if self.settings.early_stopping is not None and self.watched is not None:
             self._watch(self.judge(self.watched))
@@ -183,18 +210,25 @@ class Fit:
     def predict(
         self, clips: ClipSet
     ) -> tuple[Float64[np.ndarray, "clip output"], Float64[np.ndarray, " clip"]]:
-        """Probabilities and losses of ``clips``, by the weights as they stand."""
-        self.network.eval()
-        probabilities, losses = [], []
-        with torch.inference_mode():
-            order = np.arange(len(clips.targets))
-            size = max(self.progress.micro_batch, 1)
-            for batch, _ in batches(self.reader, clips.manifest, order, size=size):
-                outputs = self.network(to_input(batch.clips, self.device)).float()
-                targets = torch.from_numpy(clips.targets[batch.rows]).to(self.device)
-                probabilities.append(self.task.probabilities(outputs))
-                losses.append(self.task.losses(outputs, targets).double().cpu().numpy())
-        return np.concatenate(probabilities), np.concatenate(losses)
+        """Probabilities and losses of ``clips``, by the weights as they stand.
+
+        Raises:
+            OutOfMemoryError: one clip does not fit.
+        """
+        state = self.progress
+        predictor = Predictor(
+            self.network,
+            self.task,
+            self.reader,
+            self.device,
+            size=state.predict_batch or max(state.micro_batch, 1),
+            on_shortage=lambda size, said: self.on_event(
+                "out_of_memory_predicting", clips=size, message=said
+            ),
+        )
+        found = predictor(clips)
+        state.predict_batch = predictor.size
+        return found
 
     def use_best(self) -> None:
         """Takes the weights of the best epoch, where early stopping chose one."""
@@ -204,7 +238,7 @@ class Fit:
         ):
             return
         best = load_checkpoint(self.checkpoints / f"best{SUFFIX}")
-        self._load_weights(best.tensors)
+        load_weights(best.tensors, self.network)
 
     def _order(self, epoch: int) -> Int64[np.ndarray, " clip"]:
         seed = seed_for(self.seed, "order of clips")
@@ -213,21 +247,25 @@ class Fit:
         return epoch_order(len(self.train.targets), seed=seed, epoch=epoch)
 
     def _make_step(self) -> ExactStep:
-        settings = self.settings
-        state = self.progress
-        dtype = autocast_dtype(settings.precision, self.device)
-        upper = settings.micro_batch or settings.effective_batch
-        return ExactStep(
+        settings, rung = self.settings, self.rung
+        self._step = ExactStep(
             self.network,
             self.optimizer,
             self._losses,
-            micro_batch=min(state.micro_batch or upper, upper),
+            settings.effective_batch,
+            micro_batch=rung.micro_batch,
+            technique=rung.technique,
             clip_grad_norm=settings.clip_grad_norm,
-            autocast_dtype=dtype,
-            on_shortage=lambda micro_batch, said: self.on_event(
-                "out_of_memory", step=state.step, micro_batch=micro_batch, message=said
-            ),
+            autocast_dtype=autocast_dtype(settings.precision, self.device),
+            on_shortage=self._tell_shortage,
+            on_split=self._write_split,
+            recover=settings.on_out_of_memory == "retry",
         )
+        return self._step
+
+    def _write_split(self, rung: Rung, samples: int) -> None:
+        state = self.progress
+        self.journal.write(state.step, epoch=state.epoch, samples=samples, rung=rung)
 
     def _losses(self, network: nn.Module, part: tuple[Tensor, ...]) -> Float[Tensor, " batch"]:
         clips, targets = part
@@ -241,42 +279,23 @@ class Fit:
     def _save(self, name: str) -> None:
         state = self.progress
         state.metrics_bytes = self.metrics_file.stat().st_size if self.metrics_file.exists() else 0
-        tensors = {f"model.{key}": value for key, value in self.network.state_dict().items()}
-        for number, parameter in enumerate(self.network.parameters()):
-            for key, value in self.optimizer.state[parameter].items():
-                tensors[f"optimizer.{number}.{key}"] = value
         path = self.checkpoints / f"{name}{SUFFIX}"
-        save_checkpoint(path, Checkpoint(tensors, asdict(state)))
+        save_checkpoint(path, pack_state(self.network, self.optimizer, state))
 
     def _go_back_to_checkpoint(self) -> None:
         found, set_aside = newest_checkpoint(self.checkpoints)
         for said in set_aside:
             self.on_event("checkpoint_set_aside", message=said)
         if found is not None:
-            self._load_weights(found.tensors)
-            for number, parameter in enumerate(self.network.parameters()):
-                for key, value in self.optimizer.state[parameter].items():
-                    value.copy_(found.tensors[f"optimizer.{number}.{key}"])
-            self.progress = Progress(**found.facts)
+            self.progress = unpack_state(found, self.network, self.optimizer)
+            learnt = Rung(self.progress.micro_batch, self.progress.technique)
+            if self.budget_bytes <= self.progress.budget_bytes:
+                self.rung = smaller_rung(self.rung, learnt)
             self.on_event("resumed", epoch=self.progress.epoch, step=self.progress.step)
+        self.progress.budget_bytes = max(self.budget_bytes, self.progress.budget_bytes)
         if self.metrics_file.exists():  # what was told after the checkpoint is told again
             with self.metrics_file.open("rb+") as told:
                 told.truncate(self.progress.metrics_bytes)
-
-    def _load_weights(self, tensors: dict[str, Tensor]) -> None:
-        weights: dict[str, Any] = {
-            name.removeprefix("model."): tensor
-            for name, tensor in tensors.items()
-            if name.startswith("model.")
-        }
-        self.network.load_state_dict(weights)
-
-
-def to_input(
-    clips: UInt8[Tensor, "batch time 3 height width"], device: torch.device
-) -> Float[Tensor, "batch time 3 height width"]:
-    """Pixels as numbers from -1 to 1 on the device; only a micro-batch is ever in this form."""
-    return clips.to(device, non_blocking=True).float().div_(127.5).sub_(1.0)
 
 
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:

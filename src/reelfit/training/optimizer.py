@@ -22,13 +22,28 @@ def make_optimizer(
     ]
     groups = [group for group in groups if group["params"]]
     optimizer = torch.optim.AdamW(groups, lr=learning_rate)
-    for parameter in trained:
-        optimizer.state[parameter] = {
-            "step": torch.zeros((), dtype=torch.float32),
-            "exp_avg": torch.zeros_like(parameter),
-            "exp_avg_sq": torch.zeros_like(parameter),
-        }
+    allocate_state(optimizer)
     return optimizer
+
+
+def allocate_state(optimizer: torch.optim.Optimizer) -> None:
+    """Makes the state of Adam and AdamW before the first step, where it has none yet.
+
+    Other optimizers make theirs in their first step; memory that runs out there is an UpdateError.
+    """
+    if not isinstance(optimizer, torch.optim.Adam):  # AdamW is one
+        return
+    for group in optimizer.param_groups:
+        on_device = group["capturable"] or group["fused"]
+        names = ["exp_avg", "exp_avg_sq"] + (["max_exp_avg_sq"] if group["amsgrad"] else [])
+        for parameter in group["params"]:
+            if not parameter.requires_grad or optimizer.state[parameter]:
+                continue
+            device = parameter.device if on_device else None
+            optimizer.state[parameter] = {
+                "step": torch.zeros((), dtype=torch.float32, device=device),
+                **{name: torch.zeros_like(parameter) for name in names},
+            }
 
 
 def learning_rate_at(step: int, *, highest: float, warmup_steps: int, total_steps: int) -> float:

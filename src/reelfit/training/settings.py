@@ -42,6 +42,9 @@ class TrainSettings(Settings):
     """How classes of unequal size are treated: not at all, by loss weights, or by sampling."""
     early_stopping: EarlyStoppingSettings | None = None
     """When to stop before the last epoch; null trains all epochs."""
+    on_out_of_memory: Literal["retry", "skip"] = "retry"
+    """What is done with a step that memory ran out in: cut finer and done again, with the same
+    result; or its samples are given up, each listed, as other systems do unasked."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the forward pass; auto is bfloat16 on a GPU that has it, else float32."""
     keep_epochs: int = Field(default=2, ge=0, json_schema_extra=NO_EFFECT)

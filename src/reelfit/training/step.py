@@ -1,20 +1,40 @@
 """One optimizer step over an effective batch, exact whatever micro-batch memory allows."""
 
-import ctypes
 import math
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from reelfit.errors import DivergenceError, OutOfMemoryError
-from reelfit.memory.oom import is_out_of_memory
+from reelfit.errors import DivergenceError, OutOfMemoryError, UpdateError
+from reelfit.memory.budget import parse_size
+from reelfit.memory.limits import limit_gpu_memory, limit_host_memory
+from reelfit.memory.oom import is_out_of_memory, said_of
+from reelfit.memory.record import peak_since_restart, restart_peak
+from reelfit.memory.rungs import Rung, applied, rung_below, techniques_of
+from reelfit.training.coupled import accumulate_exactly, coupled_layers, frozen
+from reelfit.training.optimizer import allocate_state
+from reelfit.training.recovery import Start, clean_shortage, release_failed_memory
+from reelfit.training.splitting import count_samples, take_samples
 
-Losses = Callable[[nn.Module, tuple[Tensor, ...]], Float[Tensor, " batch"]]
+Losses = Callable[[nn.Module, Any], Float[Tensor, " batch"]]
+"""Takes the model and some samples of a batch; gives one loss per sample, not their mean."""
+Coupling = Literal["exact", "freeze", "accept"]
+COSTLY_LAYERS = 8
+"""Batch norm layers from which on an exact split, a pass for each, has to be asked for."""
+
+
+@dataclass(frozen=True)
+class Shortage:
+    """One time that memory ran out: in which phase, under which rung, and what was said."""
+
+    phase: str
+    rung: Rung
+    samples: int
+    message: str
 
 
 @dataclass(frozen=True)
@@ -24,8 +44,11 @@ class StepOutcome:
     loss: float
     samples: int
     micro_batch: int
+    technique: str
     retries: int
     grad_norm: float
+    peak_bytes: int
+    """The most that the process (on a GPU: torch's allocator) held during the step."""
 
 
 @dataclass
@@ -33,113 +56,219 @@ class ExactStep:
     """Zeroes gradients, accumulates them by micro-batches, clips them, steps the optimizer.
 
     ``losses`` gives one loss per sample; their sum is divided by the samples of this very batch, so
-    that a last, smaller batch counts as it should. When memory runs out, the step begins again
-    from its start at half the micro-batch, which is kept from then on: no sample is passed over.
+    that a last, smaller batch counts as it should. When memory runs out before the optimizer steps,
+    the step begins again from its start on the next rung, which is kept from then on: half the
+    micro-batch, then activation checkpointing, then (on a GPU) activations in host memory. No
+    sample is passed over. Gradients stay in ``.grad`` until the next step.
+
+    A batch is a tensor, or tuples, lists and dicts of tensors whose first axis is the samples.
+    ``memory`` (``"8GiB"``) limits this process from now on: torch's allocator on a GPU, the data
+    segment on a CPU under Linux; None sets no limit, and recovery works all the same.
+    ``coupling`` says what becomes of batch norm in a batch that is cut: ``exact`` gives the
+    gradient of the whole batch (a forward and backward pass more per layer), ``freeze`` uses the
+    running statistics, ``accept`` normalises each micro-batch by itself; None is exact for up to 8
+    layers and refuses beyond.
     """
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
     losses: Losses
-    micro_batch: int
+    effective_batch: int
+    memory: str | int | None = None
+    _: KW_ONLY
+    micro_batch: int | None = None
+    technique: str = "plain"
     clip_grad_norm: float | None = None
     autocast_dtype: torch.dtype | None = None
-    on_shortage: Callable[[int, str], None] = lambda _micro_batch, _said: None
-    _shortage: str = field(default="", init=False)
+    scaler: "torch.amp.GradScaler | None" = None
+    scheduler: Any = None
+    coupling: Coupling | None = None
+    recover: bool = True
+    """False raises OutOfMemoryError the first time, for those who would rather skip a batch."""
+    split: Callable[[Any, int, int], Any] = take_samples
+    count: Callable[[Any], int] = count_samples
+    on_shortage: Callable[[Shortage], None] = lambda _: None
+    on_split: Callable[[Rung, int], None] = lambda *_: None
+    """Told the rung and the samples of each step before the weights change."""
 
-    def __call__(self, batch: tuple[Tensor, ...]) -> StepOutcome:
-        """One step over ``batch``, whose tensors have the samples on their first axis.
+    def __post_init__(self) -> None:
+        self.device = next(self.model.parameters()).device
+        self.techniques = techniques_of(self.model, self.device)
+        self.rung = Rung(self.micro_batch or self.effective_batch, self.technique)
+        self._shortage: Shortage | None = None
+        allocate_state(self.optimizer)
+        if self.memory is not None:
+            budget_bytes = self.memory if isinstance(self.memory, int) else parse_size(self.memory)
+            limit = limit_gpu_memory if self.device.type == "cuda" else limit_host_memory
+            limit(budget_bytes)
+
+    def __call__(self, batch: Any) -> StepOutcome:
+        """One step over ``batch``.
 
         Raises:
             OutOfMemoryError: one sample by itself does not fit; the model is as it was.
             DivergenceError: the loss or its gradient is not finite; the parameters are as they
                 were.
+            UpdateError: memory ran out inside the optimizer's step, which is never repeated: load
+                the last checkpoint.
+            ValueError: the batch has no samples, more than ``effective_batch``, or layers that
+                couple them in a way that cannot be cut.
         """
-        start = _Start.of(self.model)
+        samples = self.count(batch)
+        if samples > self.effective_batch:
+            raise ValueError(
+                f"a batch of {samples} samples, more than effective_batch={self.effective_batch}"
+            )
+        with clean_shortage("before the step began"):
+            start = Start.of(self.model, self.scaler)
+            self._restart_peak()
         retries = 0
-        while (loss := self._accumulate(batch)) is None:
+        while (done := self._attempt(batch, samples)) is None:
             # Outside the except block: inside, the traceback would hold the failed graph.
-            self.optimizer.zero_grad(set_to_none=True)
-            start.restore(self.model)
-            release_failed_memory()
-            if self.micro_batch == 1:
-                raise OutOfMemoryError(
-                    f"one sample does not fit into the memory given: {self._shortage}. "
-                    "Give more memory, or make clips.frames or clips.size smaller"
-                )
-            self.micro_batch = -(-min(self.micro_batch, len(batch[0])) // 2)
             retries += 1
-            self.on_shortage(self.micro_batch, self._shortage)
-        grad_norm = self._step(loss)
-        return StepOutcome(loss, len(batch[0]), self.micro_batch, retries, grad_norm)
+            self._go_back(start, samples)
+        loss, grad_norm = done
+        self.on_split(self.rung, samples)
+        self._update()
+        return StepOutcome(
+            loss=loss,
+            samples=samples,
+            micro_batch=min(self.rung.micro_batch, samples),
+            technique=self.rung.technique,
+            retries=retries,
+            grad_norm=grad_norm,
+            peak_bytes=self._peak(),
+        )
 
-    def _accumulate(self, batch: tuple[Tensor, ...]) -> float | None:
-        """The mean loss with its gradient accumulated; None when memory ran out on the way."""
-        samples = len(batch[0])
-        total = 0.0
-        self.optimizer.zero_grad(set_to_none=True)
+    def need_less(self) -> bool:
+        """Takes the next rung, between steps, because memory is nearly full; False at the end."""
+        below = rung_below(self.rung, self.techniques)
+        if below is None:
+            return False
+        self.rung = below
+        return True
+
+    def _attempt(self, batch: Any, samples: int) -> tuple[float, float] | None:
+        """The mean loss and the gradient's norm; None when memory ran out on the way."""
+        phase = "forward and backward"
         try:
-            for begin in range(0, samples, self.micro_batch):
-                part = tuple(tensor[begin : begin + self.micro_batch] for tensor in batch)
-                device = next(self.model.parameters()).device.type
-                with torch.autocast(
-                    device, self.autocast_dtype, enabled=self.autocast_dtype is not None
-                ):
-                    loss = self.losses(self.model, part).sum() / samples
-                loss.backward()  # type: ignore[no-untyped-call]
-                total += float(loss.detach())
+            self.optimizer.zero_grad(set_to_none=True)
+            with applied(self.model, self.rung.technique):
+                loss = self._accumulate(batch, samples)
+            phase = "clipping"
+            return loss, self._clip(loss)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            self._shortage = str(error).split("\n", maxsplit=1)[0]
+            message = said_of(error)
+            self._shortage = Shortage(phase, self.rung, samples, message)
             return None
-        return total
 
-    def _step(self, loss: float) -> float:
+    def _accumulate(self, batch: Any, samples: int) -> float:
+        size = min(self.rung.micro_batch, samples)
+        bounds = [(b, min(b + size, samples)) for b in range(0, samples, size)]
+        coupled = coupled_layers(self.model) if len(bounds) > 1 else []
+        if not coupled or self.coupling == "accept":
+            return self._sum_over(batch, bounds, samples)
+        if self.coupling == "freeze":
+            with frozen(coupled):
+                return self._sum_over(batch, bounds, samples)
+        if self.coupling is None and len(coupled) > COSTLY_LAYERS:
+            raise ValueError(
+                f"a batch cut into {len(bounds)} couples its samples in {len(coupled)} batch norm "
+                f'layers: coupling="exact" keeps the gradient of the whole and takes '
+                f'{len(coupled) + 1} passes, "freeze" uses their running statistics, "accept" '
+                "normalises each part by itself; group norm in their place needs none of these"
+            )
+        first = int(torch.randint(2**31, ()))
+
+        def losses_of(part: int) -> Tensor:
+            torch.manual_seed(first + part)  # every pass draws the same dropout
+            return self._loss(batch, *bounds[part], samples)
+
+        return self._unscaled(accumulate_exactly(coupled, losses_of, len(bounds)))
+
+    def _sum_over(self, batch: Any, bounds: list[tuple[int, int]], samples: int) -> float:
+        total = 0.0
+        for begin, end in bounds:
+            loss = self._loss(batch, begin, end, samples)
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += float(loss.detach())
+        return self._unscaled(total)
+
+    def _unscaled(self, loss: float) -> float:
+        return loss if self.scaler is None else loss / self.scaler.get_scale()
+
+    def _loss(self, batch: Any, begin: int, end: int, samples: int) -> Tensor:
+        with torch.autocast(
+            self.device.type, self.autocast_dtype, enabled=self.autocast_dtype is not None
+        ):
+            loss = self.losses(self.model, self.split(batch, begin, end)).sum() / samples
+        return loss if self.scaler is None else self.scaler.scale(loss)
+
+    def _clip(self, loss: float) -> float:
+        """The gradient's norm, with the gradient clipped."""
+        if self.scaler is not None:
+            self.scaler.unscale_(self.optimizer)
         parameters = [p for p in self.model.parameters() if p.grad is not None]
         bound = float("inf") if self.clip_grad_norm is None else self.clip_grad_norm
         norm = float(nn.utils.clip_grad_norm_(parameters, bound))
-        if not (math.isfinite(loss) and math.isfinite(norm)):
+        # A scaler passes over a step whose scale was too large, and takes a smaller one.
+        if self.scaler is None and not (math.isfinite(loss) and math.isfinite(norm)):
             raise DivergenceError(
                 f"training diverged: the loss is {loss:.4g}, its gradient's norm {norm:.4g}; make "
                 "train.learning_rate smaller, train.warmup_steps larger, or set "
                 "train.clip_grad_norm"
             )
-        self.optimizer.step()
         return norm
 
+    def _go_back(self, start: Start, samples: int) -> None:
+        """Puts back all that the failed attempt changed, and takes the next rung."""
+        shortage = self._shortage
+        assert shortage is not None
+        self.optimizer.zero_grad(set_to_none=True)
+        with clean_shortage("while a failed step was undone"):
+            start.restore(self.model, self.scaler)
+            release_failed_memory()
+        rung = Rung(min(self.rung.micro_batch, samples), self.rung.technique)
+        below = rung_below(rung, self.techniques)
+        if not self.recover:
+            raise OutOfMemoryError(f"memory ran out: {shortage.message}")
+        if below is None:
+            raise OutOfMemoryError(
+                f"one sample does not fit into the memory given: {shortage.message}. "
+                "Give more memory, or make clips.frames or clips.size smaller"
+            )
+        self.rung = below
+        self.on_shortage(shortage)
 
-@dataclass(frozen=True)
-class _Start:
-    """What a failed attempt may have changed, as it stood when the step began."""
-
-    buffers: dict[str, Tensor]
-    generator: Tensor
-    device_generators: list[Tensor]
-
-    @classmethod
-    def of(cls, model: nn.Module) -> "_Start":
-        return cls(
-            {name: buffer.clone() for name, buffer in model.named_buffers()},
-            torch.get_rng_state(),
-            torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    def _update(self) -> None:
+        try:
+            if self.scaler is None:
+                self.optimizer.step()
+            else:
+                self.scaler.step(self.optimizer)
+                self.scaler.update()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            message = said_of(error)
+        else:
+            if self.scheduler is not None:
+                self.scheduler.step()
+            return
+        raise UpdateError(
+            f"memory ran out while the optimizer changed the weights: {message}. Some of them have "
+            "changed and some have not: load the last checkpoint, and give more memory"
         )
 
-    def restore(self, model: nn.Module) -> None:
-        for name, buffer in model.named_buffers():
-            buffer.copy_(self.buffers[name])
-        torch.set_rng_state(self.generator)
-        if self.device_generators:
-            torch.cuda.set_rng_state_all(self.device_generators)
+    def _restart_peak(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        else:
+            restart_peak()
 
-
-def release_failed_memory() -> None:
-    """Gives back what a failed backward pass pins: 613 MB of a small network, 12 afterwards.
-
-    An error inside ``backward()`` keeps its graph alive in the engine until the next one succeeds
-    (pytorch issue 82218); the trim then returns the freed blocks to the system.
-    """
-    torch.ones(1, requires_grad=True).sum().backward()  # type: ignore[no-untyped-call]
-    if sys.platform.startswith("linux"):
-        trim: Any = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
-        if trim is not None:
-            trim(0)
+    def _peak(self) -> int:
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device)
+        return peak_since_restart()

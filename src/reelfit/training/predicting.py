@@ -1,0 +1,93 @@
+"""Predictions of clips by the weights as they stand, in batches as large as memory allows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from jaxtyping import Float, Float64, Int64, UInt8
+from torch import Tensor, nn
+
+from reelfit.data.batches import batches
+from reelfit.data.shards import ShardReader
+from reelfit.errors import OutOfMemoryError
+from reelfit.memory.oom import is_out_of_memory, said_of
+from reelfit.tasks.task import Task
+from reelfit.training.recovery import release_failed_memory
+
+
+@dataclass(frozen=True)
+class ClipSet:
+    """Clips by their rows of the manifest (shard, offset, bytes), each with its target."""
+
+    manifest: pl.DataFrame
+    targets: Int64[np.ndarray, " clip"]
+
+
+@dataclass
+class Predictor:
+    """Runs ``network`` on clips; ``size`` clips at once, fewer from when memory runs out."""
+
+    network: nn.Module
+    task: Task
+    reader: ShardReader
+    device: torch.device
+    size: int
+    on_shortage: Callable[[int, str], None] = lambda _size, _said: None
+
+    def __call__(
+        self, clips: ClipSet
+    ) -> tuple[Float64[np.ndarray, "clip output"], Float64[np.ndarray, " clip"]]:
+        """Probabilities and losses of ``clips``.
+
+        Raises:
+            OutOfMemoryError: one clip does not fit.
+        """
+        self.network.eval()
+        probabilities, losses = [], []
+        done = 0
+        while done < len(clips.targets):
+            part = ClipSet(
+                clips.manifest.slice(done, self.size), clips.targets[done : done + self.size]
+            )
+            found, said = self._try(part)
+            if found is None:  # outside the except block, which would hold what failed
+                self._take_less(len(part.targets), said)
+                continue
+            probabilities.append(found[0])
+            losses.append(found[1])
+            done += len(part.targets)
+        return np.concatenate(probabilities), np.concatenate(losses)
+
+    def _try(self, part: ClipSet) -> tuple[tuple[Any, Any] | None, str]:
+        order = np.arange(len(part.targets))
+        try:
+            with torch.inference_mode():
+                ((batch, _),) = batches(self.reader, part.manifest, order, size=len(order))
+                outputs = self.network(to_input(batch.clips, self.device)).float()
+                targets = torch.from_numpy(part.targets).to(self.device)
+                losses = self.task.losses(outputs, targets).double().cpu().numpy()
+                return (self.task.probabilities(outputs), losses), ""
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return None, said_of(error)
+
+    def _take_less(self, failed: int, said: str) -> None:
+        release_failed_memory()
+        if failed == 1:
+            raise OutOfMemoryError(
+                f"one clip does not fit into the memory given, even to be predicted: {said}. "
+                "Give more memory, or make clips.frames or clips.size smaller"
+            )
+        self.size = -(-failed // 2)
+        self.on_shortage(self.size, said)
+
+
+def to_input(
+    clips: UInt8[Tensor, "batch time 3 height width"], device: torch.device
+) -> Float[Tensor, "batch time 3 height width"]:
+    """Pixels from -1 to 1 on ``device``, moved there as the bytes they are."""
+    return clips.to(device, non_blocking=True).float().div_(127.5).sub_(1.0)

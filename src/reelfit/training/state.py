@@ -1,0 +1,68 @@
+"""All that training needs to go on with the same bits, as a checkpoint and back."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from reelfit.training.checkpoint import Checkpoint
+
+
+@dataclass
+class Progress:
+    """Where training stands: with this, the weights and the optimizer, it goes on exactly."""
+
+    epoch: int = 0
+    position: int = 0
+    step: int = 0
+    epoch_loss_sum: float = 0.0
+    epoch_samples: int = 0
+    best_value: float | None = None
+    best_epoch: int = 0
+    epochs_without_gain: int = 0
+    stopped: bool = False
+    micro_batch: int = 0
+    technique: str = "plain"
+    predict_batch: int = 0
+    budget_bytes: int = 0
+    metrics_bytes: int = 0
+
+
+def pack_state(
+    network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
+) -> Checkpoint:
+    """Weights, buffers, the optimizer's state and the progress. Memory: none of its own."""
+    tensors = {f"model.{key}": value for key, value in network.state_dict().items()}
+    for number, parameter in enumerate(network.parameters()):
+        for key, value in optimizer.state[parameter].items():
+            tensors[f"optimizer.{number}.{key}"] = value
+    return Checkpoint(tensors, asdict(progress))
+
+
+def unpack_state(
+    checkpoint: Checkpoint, network: nn.Module, optimizer: torch.optim.Optimizer
+) -> Progress:
+    """Puts weights and optimizer state in place; gives back the progress."""
+    load_weights(checkpoint.tensors, network)
+    for number, parameter in enumerate(network.parameters()):
+        for key, value in optimizer.state[parameter].items():
+            value.copy_(checkpoint.tensors[f"optimizer.{number}.{key}"])
+    return Progress(**checkpoint.facts)
+
+
+def load_weights(tensors: dict[str, Tensor], network: nn.Module) -> None:
+    """Puts the weights and buffers of a checkpoint's tensors in place."""
+    weights: dict[str, Any] = {
+        name.removeprefix("model."): tensor
+        for name, tensor in tensors.items()
+        if name.startswith("model.")
+    }
+    network.load_state_dict(weights)
+
+
+def state_bytes(network: nn.Module) -> int:
+    """What one checkpoint of this network takes on the disk: weights, and two moments of each."""
+    trained = sum(p.numel() * p.element_size() for p in network.parameters() if p.requires_grad)
+    all_of_it = sum(t.numel() * t.element_size() for t in network.state_dict().values())
+    return int(all_of_it + 2 * trained)

@@ -1,0 +1,139 @@
+"""Training goes on exactly where it was, sees every sample, and gives none up unasked."""
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from reelfit.errors import Interrupted
+from reelfit.files import read_json_lines
+from reelfit.memory.rungs import Rung
+from reelfit.training.checkpoint import SUFFIX
+from small_training import same_weights
+
+
+def test_an_epoch_sees_every_sample_once_by_its_own_log(training):
+    done = training("a", epochs=3)
+    done.fit().run()
+    lines = read_json_lines(done.folder / "steps.jsonl")
+    assert [line["step"] for line in lines] == list(range(9))
+    seen = Counter()
+    for line in lines:
+        seen[line["epoch"]] += line["samples"]
+    assert seen == {0: 21, 1: 21, 2: 21}
+
+
+@pytest.mark.parametrize("stopped_after", [1, 2, 3, 5])
+def test_a_training_stopped_anywhere_ends_with_the_same_bits(training, stopped_after):
+    whole = training("whole").fit()
+    whole.run()
+    torn = training("torn")
+    first = torn.fit()
+    first.should_stop = lambda: first.progress.step == stopped_after
+    with pytest.raises(Interrupted):
+        first.run()
+    second = torn.fit()
+    second.run()
+    assert same_weights(whole, second)
+    assert torn.named("resumed")[0]["step"] == stopped_after
+    assert np.array_equal(*(fit.predict(fit.validation)[0] for fit in (whole, second)))
+
+
+def test_a_replay_cuts_each_step_as_it_was_cut(training):
+    """As after a kill: the checkpoint is old, the journal knows how later steps were cut."""
+    cuts = {0: Rung(8), 1: Rung(3), 2: Rung(2, "checkpointing"), 3: Rung(5), 4: Rung(1), 5: Rung(8)}
+    whole = training("whole")
+    for step, rung in cuts.items():
+        whole.fit().journal.write(step, epoch=step // 3, samples=8, rung=rung)
+    first = whole.fit()
+    first.run()
+    lines = read_json_lines(whole.folder / "steps.jsonl")[len(cuts) :]
+    assert {line["step"]: Rung(line["micro_batch"], line["technique"]) for line in lines} == cuts
+    for checkpoint in (whole.folder / "checkpoints").glob(f"*{SUFFIX}"):
+        if checkpoint.stem != "epoch_001":
+            checkpoint.unlink()
+    again = whole.fit()
+    again.run()
+    assert whole.named("resumed")[-1]["step"] == 3
+    assert same_weights(first, again)
+    uncut = training("uncut").fit()
+    uncut.run()
+    for one, other in zip(first.network.parameters(), uncut.network.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_what_was_learnt_stays_until_there_is_more_memory(training):
+    some = training("a")
+    first = some.fit(rung=Rung(2), budget_bytes=100)
+    first.should_stop = lambda: first.progress.step == 1
+    with pytest.raises(Interrupted):
+        first.run()
+    for budget_bytes, wanted in ((50, Rung(2)), (100, Rung(2)), (200, Rung(8))):
+        later = some.fit(rung=Rung(8), budget_bytes=budget_bytes)
+        later.should_stop = lambda later=later: True
+        with pytest.raises(Interrupted):
+            later.run()
+        lines = read_json_lines(some.folder / "steps.jsonl")
+        assert lines[-1]["micro_batch"] == wanted.micro_batch
+
+
+def test_a_watch_that_finds_memory_nearly_full_cuts_the_next_step_finer(training):
+    full = iter([False, True, False, True, False, False])
+    watched = training("a")
+    watched.fit(nearly_full=lambda: next(full)).run()
+    lines = read_json_lines(watched.folder / "steps.jsonl")
+    assert [line["micro_batch"] for line in lines] == [8, 4, 4, 2, 2, 2]
+    assert [e["micro_batch"] for e in watched.named("memory_nearly_full")] == [4, 2]
+    assert sum(line["samples"] for line in lines) == 2 * 21
+
+
+SHORT = """
+import json, resource, sys
+from pathlib import Path
+
+import torch
+
+from reelfit.memory.limits import limit_host_memory
+from reelfit.memory.record import host_memory
+from small_training import SmallTraining
+
+torch.set_num_threads(1)
+training = SmallTraining(
+    Path(sys.argv[1]), count=11, size=160, model="r2plus1d", options={"width": 32, "blocks": [1]},
+    epochs=1, effective_batch=8, on_out_of_memory=sys.argv[2],
+)
+torch.nn.Conv3d(3, 8, 3)(torch.zeros(1, 3, 4, 8, 8)).sum().backward()  # libraries take their own
+fit = training.fit()
+limit_host_memory(host_memory().rss_bytes + 200 * 2**20)
+fit.run()
+predicted = fit.predict(fit.validation)[0]
+print(json.dumps({"events": training.events, "predicted": len(predicted),
+                  "samples": [line[2] for line in training.told if line[1] == "loss"]}))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit is Linux's own")
+@pytest.mark.parametrize("way", ["retry", "skip"])
+def test_a_real_shortage_gives_samples_up_only_where_the_study_asks(tmp_path, way):
+    told = subprocess.run(
+        [sys.executable, "-c", SHORT, str(tmp_path), way],
+        cwd=Path(__file__).parent,
+        env={"MALLOC_ARENA_MAX": "1", "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr[-3000:]
+    lines = read_json_lines(tmp_path / "steps.jsonl")
+    seen, given_up = (sum(line.get(key, 0) for line in lines) for key in ("samples", "skipped"))
+    if way == "retry":
+        assert (seen, given_up) == (11, 0)
+        assert lines[0]["micro_batch"] < 8
+    else:
+        assert seen + given_up == 11
+        assert given_up >= 8
+        assert '"samples_skipped"' in told.stdout
