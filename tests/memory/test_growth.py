@@ -83,10 +83,10 @@ def hold(mebibytes):
     block[::4096] = b"x" * len(block[::4096])
     return block
 
-with MemoryLog(path, {"stage": "train", "unit": "a/fold_1"}, interval_seconds=0.02) as memory:
-    for step in range(150):
+with MemoryLog(path, {"stage": "train", "unit": "a/fold_1"}, interval_seconds=0.01) as memory:
+    for step in range(100):
         memory.place.update(epoch=step // 30, global_step=step)
-        activations = hold(draw.randrange(20, 60))
+        activations = hold(draw.randrange(10, 30))
         time.sleep(0.01)
         del activations
         kept.append(hold(leaked_mb))
@@ -99,7 +99,7 @@ def test_a_real_process_that_keeps_a_mebibyte_a_step_is_told_from_one_that_does_
     tmp_path: Path, leaked_mb: int, verdict: str
 ):
     path = tmp_path / "memory.jsonl"
-    assert printed_by(WORKING, path, leaked_mb) == 150
+    assert printed_by(WORKING, path, leaked_mb) == 100
     lines = [line for line in read_json_lines(path) if line["global_step"] is not None]
     growth = judge_growth(
         np.array([line["global_step"] for line in lines], dtype=float),

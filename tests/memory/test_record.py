@@ -34,6 +34,11 @@ def test_every_line_has_every_field_and_null_where_it_does_not_apply(tmp_path: P
     assert last["free_mb"] == pytest.approx(65536 - last["host_rss_mb"], abs=0.02)
 
 
+def test_the_documentation_tells_every_field():
+    told = (Path(__file__).parents[2] / "docs" / "memory.md").read_text()
+    assert [name for name in FIELDS if f"`{name}`" not in told] == []
+
+
 def test_without_a_budget_the_figures_are_of_the_machine(tmp_path: Path):
     with MemoryLog(tmp_path / "memory.jsonl", FACTS):
         pass
