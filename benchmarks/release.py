@@ -1,7 +1,8 @@
 """What the usual rituals that 'release' memory cost and free, in a training loop of our networks.
 
 Each network and ritual runs in a process of its own, under the environment that units get. Before
-each ritual stand ten training steps; what it frees is the difference in resident memory.
+each ritual stand ten training steps; what it frees is the difference in resident memory. Times are
+of the processor, on one thread: others work on this machine.
 """
 
 import gc
@@ -52,11 +53,11 @@ def measure(model_name: str, ritual_name: str) -> dict[str, float]:
     ritual = rituals()[ritual_name]
 
     def step() -> float:
-        began = time.perf_counter()
+        began = time.process_time()
         optimizer.zero_grad(set_to_none=True)
         torch.nn.functional.cross_entropy(model(clips), targets).backward()
         optimizer.step()
-        return time.perf_counter() - began
+        return time.process_time() - began
 
     if "freeze" in ritual_name:
         step()
@@ -65,18 +66,18 @@ def measure(model_name: str, ritual_name: str) -> dict[str, float]:
     for number in range(WARM_UP + ROUNDS):
         steps = [step() for _ in range(STEPS)]
         before = host_memory().rss_bytes
-        began = time.perf_counter()
+        began = time.process_time()
         ritual()
-        spent = time.perf_counter() - began
+        spent = time.process_time() - began
         lost = before - host_memory().rss_bytes
         if number >= WARM_UP:
             took.append(spent)
             freed.append(lost / 2**20)
             slower.append(steps[0] - median(steps[1:]))
     return {
-        "ms": round(1000 * median(took), 2),
+        "cpu_ms": round(1000 * median(took), 2),
         "mib_freed": round(median(freed), 2),
-        "next_step_slower_ms": round(1000 * median(slower), 1),
+        "next_step_slower_cpu_ms": round(1000 * median(slower), 1),
     }
 
 
