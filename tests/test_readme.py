@@ -1,4 +1,4 @@
-"""What README and CONTRIBUTING say can be done as it stands there."""
+"""What README, CONTRIBUTING and docs/ say can be done as it stands there."""
 
 import re
 import shlex
@@ -12,9 +12,12 @@ from reelfit.study_yaml import explain, read_study
 
 HERE = Path(__file__).parents[1]
 README = (HERE / "README.md").read_text()
-CODE = re.findall(r"^```\w*\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+CODE = BLOCK.findall(README)
+DOCS = sorted((HERE / "docs").glob("*.md"))
+EVERYWHERE = "".join(CODE + [code for path in DOCS for code in BLOCK.findall(path.read_text())])
 COMMANDS = sorted(
-    {line.split("#")[0].strip() for line in "".join(CODE).splitlines() if line[:8] == "reelfit "}
+    {line.split("#")[0].strip() for line in EVERYWHERE.splitlines() if line[:8] == "reelfit "}
 )
 
 
@@ -65,6 +68,6 @@ def test_the_tree_of_folders_names_what_is_there():
 
 
 def test_every_link_to_a_file_leads_somewhere():
-    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
-        for target in re.findall(r"\]\(([^)#]+)\)", (HERE / name).read_text()):
-            assert "://" in target or (HERE / target).exists(), target
+    for path in (*(HERE / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG")), *DOCS):
+        for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+            assert "://" in target or (path.parent / target).exists(), target

@@ -122,6 +122,28 @@ def status(
         typer.echo(f"{folder}: there is no run yet")
 
 
+@app.command(name="memory")
+def analyse_memory(
+    place: Annotated[
+        Path, typer.Argument(metavar="RUN|STUDY", help="A run's folder, or a study: its newest.")
+    ],
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where the SVG goes; else into the run.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a run held: peaks, growth (does anything leak?), recoveries and their cost."""
+    from reelfit.cli.consumption import as_object, draw, read_consumption, run_at, tell
+
+    asked = run_at(place)
+    found = read_consumption(asked)
+    drawn = draw(asked, picture)
+    if as_json:
+        typer.echo(json.dumps({"run": str(asked.folder), "picture": drawn, **as_object(found)}))
+    else:
+        tell(found, picture=drawn)
+
+
 @app.command()
 def study(
     study_file: Annotated[

@@ -12,6 +12,7 @@ import psutil
 
 from reelfit.errors import RunError
 from reelfit.files import append_json_line
+from reelfit.memory.release import give_back_free_blocks
 
 MIB = 2**20
 
@@ -32,9 +33,10 @@ def host_memory() -> HostMemory:
 
     Source: proc(5), VmRSS, VmHWM (of this program, not of the one that started it) and VmData.
     """
-    rss, peak, data = _sizes()
-    _highest_seen[0] = max(peak, _highest_seen[0])
-    return HostMemory(rss, _highest_seen[0], data)
+    with _counting:
+        rss, peak, data = _sizes()
+        _highest_seen[0] = max(peak, _highest_seen[0])
+        return HostMemory(rss, _highest_seen[0], data)
 
 
 def _sizes() -> tuple[int, int, int]:
@@ -53,6 +55,9 @@ def _sizes() -> tuple[int, int, int]:
 
 
 _highest_seen = [0]
+_restarts = [True]
+"""Whether the kernel counts anew when asked."""
+_counting = threading.Lock()
 
 
 def restart_peak() -> None:
@@ -60,17 +65,19 @@ def restart_peak() -> None:
 
     Source: proc(5), /proc/pid/clear_refs, value 5.
     """
-    _highest_seen[0] = host_memory().peak_bytes
+    host_memory()
     try:
         with open("/proc/self/clear_refs", "wb", buffering=0) as told:  # noqa: PTH123  each step
             told.write(b"5")
     except OSError:
-        return
+        _restarts[0] = False
 
 
 def peak_since_restart() -> int:
-    """The most that was resident since ``restart_peak``; elsewhere than on Linux, what is now."""
-    return _sizes()[1]
+    """The most that was resident since ``restart_peak``; where no kernel tells, what is now."""
+    with _counting:
+        rss, peak, _ = _sizes()
+    return peak if _restarts[0] else rss
 
 
 def gpu_memory() -> dict[str, float]:
@@ -82,19 +89,45 @@ def gpu_memory() -> dict[str, float]:
     cuda = sys.modules.get("torch.cuda")
     if cuda is None or not getattr(cuda, "is_initialized", bool)():
         return {}
+    free_bytes, total_bytes = cuda.mem_get_info()
+    reserved_bytes = cuda.memory_reserved()
     return {
         "allocated_mb": cuda.memory_allocated() / MIB,
-        "reserved_mb": cuda.memory_reserved() / MIB,
+        "reserved_mb": reserved_bytes / MIB,
         "max_allocated_mb": cuda.max_memory_allocated() / MIB,
-        "total_memory_mb": cuda.get_device_properties(0).total_memory / MIB,
+        "total_memory_mb": total_bytes / MIB,
+        "usage_percent": 100 * reserved_bytes / total_bytes,
+        "free_mb": free_bytes / MIB,
     }
+
+
+def _of_host(rss_bytes: int, budget_bytes: int | None) -> dict[str, float]:
+    """The same figures where there is no GPU: of the budget, else of the machine."""
+    if budget_bytes is None:
+        machine = psutil.virtual_memory()
+        total_bytes, free_bytes = machine.total, machine.available
+    else:
+        total_bytes, free_bytes = budget_bytes, max(0, budget_bytes - rss_bytes)
+    return {
+        "total_memory_mb": total_bytes / MIB,
+        "usage_percent": 100 * rss_bytes / total_bytes,
+        "free_mb": free_bytes / MIB,
+    }
+
+
+NEARLY_FULL = 0.9
+"""The share of the budget from which on a unit is warned of and takes less at once."""
+PLACE = ("model", "fold", "epoch", "batch_idx", "global_step")
+GPU_ONLY = ("allocated_mb", "reserved_mb", "max_allocated_mb")
 
 
 @dataclass
 class MemoryLog:
     """Writes a line to ``memory.jsonl`` at the start, every ``interval_seconds``, and at the end.
 
-    ``place`` is filled in by whoever works (epoch, global_step and so on), and stands in each line.
+    ``facts`` say whose lines they are. ``place`` is filled in by whoever works (epoch, global_step
+    and so on) and stands in each line. Every line has every field, null where it does not apply;
+    docs/memory.md tells them.
     """
 
     path: Path
@@ -110,22 +143,48 @@ class MemoryLog:
     def write(self, phase: str) -> None:
         """Adds one line."""
         now = host_memory()
+        sizes = {
+            **dict.fromkeys(GPU_ONLY),
+            **(gpu_memory() or _of_host(now.rss_bytes, self.budget_bytes)),
+            "host_rss_mb": now.rss_bytes / MIB,
+            "host_data_mb": now.data_bytes / MIB,
+            "host_peak_mb": now.peak_bytes / MIB,
+            "budget_mb": None if self.budget_bytes is None else self.budget_bytes / MIB,
+        }
         line = {
             "timestamp": time.time(),
             "phase": phase,
             **self.facts,
+            **dict.fromkeys(PLACE),
             **self.place,
-            "host_rss_mb": round(now.rss_bytes / MIB, 2),
-            "host_peak_mb": round(now.peak_bytes / MIB, 2),
-            "host_data_mb": round(now.data_bytes / MIB, 2),
-            "budget_mb": None if self.budget_bytes is None else round(self.budget_bytes / MIB, 2),
-            **{name: round(value, 2) for name, value in gpu_memory().items()},
+            **{name: size if size is None else round(size, 2) for name, size in sizes.items()},
         }
         append_json_line(self.path, line)
-        if self.budget_bytes and now.rss_bytes > 0.9 * self.budget_bytes and not self._warned:
-            self._warned = True
-            share = now.rss_bytes / self.budget_bytes
-            self.warn(f"holds {share:.0%} of its {self.budget_bytes / MIB:.0f} MiB")
+        self._warn_once(now.peak_bytes)
+
+    def pressed(self) -> bool:
+        """Whether at least 90 % of the budget were resident at any moment since last asked.
+
+        Asking starts the kernel's count anew. Where it was so, blocks that are free by now go back
+        to the system: the next answer is to tell what was needed and not what lay about.
+        """
+        if self.budget_bytes is None:
+            return False
+        peak_bytes = peak_since_restart()
+        restart_peak()
+        self._warn_once(peak_bytes)
+        if peak_bytes < NEARLY_FULL * self.budget_bytes:
+            return False
+        give_back_free_blocks()
+        restart_peak()
+        return True
+
+    def _warn_once(self, peak_bytes: int) -> None:
+        if self._warned or not self.budget_bytes or peak_bytes < NEARLY_FULL * self.budget_bytes:
+            return
+        self._warned = True
+        share = peak_bytes / self.budget_bytes
+        self.warn(f"held {share:.0%} of its {self.budget_bytes / MIB:.0f} MiB")
 
     def _watch(self) -> None:
         while not self._stop.wait(self.interval_seconds):

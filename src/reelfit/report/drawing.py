@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
+from importlib import resources
 from typing import Any, Final, NamedTuple
 
 import matplotlib as mpl
@@ -108,6 +109,16 @@ def svg_of(drawn: Axes, *, name: str, label: str) -> str:
     width, height = (round(inches * _DPI) for inches in figure.get_size_inches())
     box = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     return f'<svg {box} role="img" aria-label="{escape(label)}">{body.strip()}'
+
+
+def standalone(svg: str) -> str:
+    """A drawing as a file of its own, with the page's colours, light or dark as the viewer is."""
+    sheet = (resources.files("reelfit.report") / "page.css").read_text(encoding="utf-8")
+    colours = sheet[: sheet.index("* {")]
+    own = f"svg {{ color: var(--ink); background: var(--paper); font: {FONT_SIZE}px sans-serif; }}"
+    begin = svg.index(">") + 1
+    opened = svg[:begin].replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    return f"{opened}<style>{colours}{own}</style>{svg[begin:]}"
 
 
 def _weight(font: re.Match[str]) -> str:

@@ -84,7 +84,7 @@ def _drawings(content: ReportContent) -> dict[str, Any]:
     return {
         "curves": [drawing for drawing in curves if drawing],
         "learning": learning_curves(content),
-        "timeline": memory_timeline(content),
+        "timeline": memory_timeline(content.memory),
     }
 
 

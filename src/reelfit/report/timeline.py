@@ -8,7 +8,6 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from reelfit.report.content import ReportContent
 from reelfit.report.drawing import (
     FONT_SIZE,
     LEFT_MARGIN,
@@ -46,9 +45,12 @@ class _Span(NamedTuple):
     budget_mb: float | None
 
 
-def memory_timeline(content: ReportContent) -> Drawing | None:
-    """Resident memory of each unit over time; nothing where none was recorded."""
-    memory = content.memory.filter(pl.col("host_rss_mb").is_not_nan()).sort("seconds")
+def memory_timeline(memory: pl.DataFrame) -> Drawing | None:
+    """Resident memory of each unit over time; nothing where none was recorded.
+
+    ``memory`` has the columns of ``ReportContent.memory``.
+    """
+    memory = memory.filter(pl.col("host_rss_mb").is_not_nan()).sort("seconds")
     if not memory.height:
         return None
     memory, paused_seconds = _without_pauses(memory)

@@ -15,6 +15,7 @@ from reelfit.data.batches import Batch, balanced_order, batches, epoch_order
 from reelfit.data.seeds import seed_for
 from reelfit.data.shards import ShardReader
 from reelfit.errors import Interrupted, OutOfMemoryError
+from reelfit.memory.release import release
 from reelfit.memory.rungs import Rung, smaller_rung
 from reelfit.tasks.task import Task
 from reelfit.training.checkpoint import (
@@ -95,6 +96,7 @@ class Fit:
                 self._one_step(step, batch, total_steps)
                 state.position = position
                 self.on_progress(state.step, total_steps)
+                release(settings.release, steps=state.step, steps_per_epoch=steps_per_epoch)
                 if self.should_stop():
                     self._save("latest")
                     raise Interrupted

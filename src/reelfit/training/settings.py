@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from reelfit.memory.release import ReleaseSettings
 from reelfit.settings import NO_EFFECT, Settings
 
 
@@ -51,3 +52,5 @@ class TrainSettings(Settings):
     """How many of the last epochs' checkpoints stay beside latest and best."""
     checkpoint_minutes: float = Field(default=5.0, gt=0, json_schema_extra=NO_EFFECT)
     """Minutes between checkpoints within an epoch; every epoch ends with one as well."""
+    release: ReleaseSettings | None = Field(default=None, json_schema_extra=NO_EFFECT)
+    """When memory that is free already is given back; null is never, see benchmarks/release.py."""
