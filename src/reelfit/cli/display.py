@@ -143,11 +143,11 @@ class Voice:
     def _unit_ends(self, facts: dict[str, Any]) -> None:
         if self.as_json:
             self._print_json(event="unit_ends", **facts)
-        elif self.verbose or facts["outcome"] == "killed":
+        elif self.verbose or "then" in facts:
             peak = f", at most {facts['host_peak_mb']:,.0f} MiB" if facts["host_peak_mb"] else ""
             self._say(
                 f"  {facts['stage']} {facts['unit']}: {facts['outcome']} "
-                f"in {facts['seconds']:.1f} s{peak}"
+                f"in {facts['seconds']:.1f} s{peak}{_then(facts)}"
             )
 
     def _end(self, stage: Stage) -> None:
@@ -179,6 +179,14 @@ class Voice:
     def _print_json(self, **facts: Any) -> None:
         sys.stdout.write(json.dumps(facts) + "\n")
         sys.stdout.flush()
+
+
+def _then(facts: dict[str, Any]) -> str:
+    """How a unit that died goes on, and by what it died."""
+    if "then" not in facts:
+        return ""
+    by = f" by {facts['ended_by']}" if "ended_by" in facts else ""
+    return f"{by}; then: {facts['then']}"
 
 
 def choose_voice(*, quiet: bool, verbose: bool, as_json: bool) -> Voice:
