@@ -20,6 +20,7 @@ fix:                  ## what the tools can mend by themselves
 bench:                ## every claim measured anew; results dated under benchmarks/results
 	$(RUN) python benchmarks/demo.py
 	$(RUN) python benchmarks/growth.py
+	$(RUN) python benchmarks/allocator.py
 lock:                 ## pins anew (uv from the index); torch and its CUDA packages come by themselves
 	uv pip compile pyproject.toml build.in --extra dev --python-version 3.11 --universal \
 	  --generate-hashes -c constraints.txt --no-emit-package torch --no-annotate --no-header \

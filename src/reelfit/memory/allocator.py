@@ -68,8 +68,11 @@ def _settings(threads: int) -> Iterator[tuple[str, str, str]]:
             "torch asks for huge pages for tensors of 2 MiB and more, which pays back the page "
             "faults that giving memory back costs",
         )
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        yield name, str(threads), "processes side by side share the processors and do not fight"
+    yield (
+        "OMP_NUM_THREADS",  # MKL and OpenBLAS follow it, where the user set nothing of their own
+        str(threads),
+        "processes side by side share the processors and do not fight for them",
+    )
     yield "POLARS_MAX_THREADS", str(threads), "the same for tables"
     if any(device.exists() for device in _GPU_DEVICES):
         yield (
