@@ -145,9 +145,11 @@ class Voice:
             self._print_json(event="unit_ends", **facts)
         elif self.verbose or "then" in facts:
             peak = f", at most {facts['host_peak_mb']:,.0f} MiB" if facts["host_peak_mb"] else ""
+            by = f" by {facts['ended_by']}" if "ended_by" in facts else ""
+            then = f"; then: {facts['then']}" if "then" in facts else ""
             self._say(
-                f"  {facts['stage']} {facts['unit']}: {facts['outcome']} "
-                f"in {facts['seconds']:.1f} s{peak}{_then(facts)}"
+                f"  {facts['stage']} {facts['unit']}: {facts['outcome']}{by} "
+                f"in {facts['seconds']:.1f} s{peak}{then}"
             )
 
     def _end(self, stage: Stage) -> None:
@@ -179,14 +181,6 @@ class Voice:
     def _print_json(self, **facts: Any) -> None:
         sys.stdout.write(json.dumps(facts) + "\n")
         sys.stdout.flush()
-
-
-def _then(facts: dict[str, Any]) -> str:
-    """How a unit that died goes on, and by what it died."""
-    if "then" not in facts:
-        return ""
-    by = f" by {facts['ended_by']}" if "ended_by" in facts else ""
-    return f"{by}; then: {facts['then']}"
 
 
 def choose_voice(*, quiet: bool, verbose: bool, as_json: bool) -> Voice:

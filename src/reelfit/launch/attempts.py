@@ -36,9 +36,8 @@ def after_death(
 ) -> tuple[Attempt, Then]:
     """The next attempt, and how it differs from the one that died at ``done`` items.
 
-    After a death that memory was not the cause of it is the same again, so that it ends with the
-    same bits. What was short of memory does with less, or, where its stage cannot, has the whole
-    budget to itself.
+    Where memory was not short it is the same again, so that it ends with the same bits. Where it
+    was, the unit does with less, or, if its stage cannot, has the whole budget to itself.
     """
     tried = replace(
         last,
@@ -64,7 +63,7 @@ class Queue:
         return len(self._waiting)
 
     def take(self, active: Collection[Attempt], *, most: int) -> Attempt | None:
-        """The attempt to start now beside the ``active`` ones, of which there are ``most``."""
+        """The attempt to start now, ``most`` side by side; None while one must end first."""
         if not self._waiting or len(active) >= most:
             return None
         if active and (self._waiting[0].alone or any(attempt.alone for attempt in active)):
