@@ -21,6 +21,7 @@ bench:                ## every claim measured anew; results dated under benchmar
 	$(RUN) python benchmarks/demo.py
 	$(RUN) python benchmarks/growth.py
 	$(RUN) python benchmarks/release.py
+	$(RUN) python benchmarks/allocator.py
 lock:                 ## pins anew (uv from the index); torch and its CUDA packages come by themselves
 	uv pip compile pyproject.toml build.in --extra dev --python-version 3.11 --universal \
 	  --generate-hashes -c constraints.txt --no-emit-package torch --no-annotate --no-header \

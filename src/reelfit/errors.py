@@ -58,3 +58,10 @@ class UpdateError(ReelfitError):
 
 class Interrupted(Exception):  # noqa: N818  no error: it was asked for
     """A unit was asked to stop; what it had done is saved."""
+
+
+class Restart(Exception):  # noqa: N818  no error: its unit mends it
+    """A unit must begin again from its last checkpoint, in a fresh process and with less memory.
+
+    What this process holds is not to be trusted: memory ran out half way through a change to it.
+    """

@@ -82,7 +82,7 @@ class LaunchSettings(Settings):
 
     workers: int | Literal["auto"] = "auto"
     """Child processes side by side at the most; auto follows processors and memory."""
-    retries: int = Field(default=3, ge=0)
+    retries: int = Field(default=2, ge=0)
     """How often a unit that was killed is started again without having got further."""
 
 

@@ -145,6 +145,25 @@ def analyse_memory(
 
 
 @app.command()
+def doctor(
+    runs: Annotated[
+        Path, typer.Argument(metavar="[FOLDER]", help="The folder where runs would go.")
+    ] = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """Say what this machine has, as Reelfit sees it, and what a child process is told."""
+    from reelfit.cli.doctor import examine, print_findings
+
+    found = examine(runs)
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        print_findings(found)
+    if found["problems"]:
+        raise typer.Exit(1)
+
+
+@app.command()
 def study(
     study_file: Annotated[
         Path | None, typer.Argument(metavar="[STUDY]", help="A study to check and spell out.")

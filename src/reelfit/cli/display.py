@@ -143,11 +143,13 @@ class Voice:
     def _unit_ends(self, facts: dict[str, Any]) -> None:
         if self.as_json:
             self._print_json(event="unit_ends", **facts)
-        elif self.verbose or facts["outcome"] == "killed":
+        elif self.verbose or "then" in facts:
             peak = f", at most {facts['host_peak_mb']:,.0f} MiB" if facts["host_peak_mb"] else ""
+            by = f" by {facts['ended_by']}" if "ended_by" in facts else ""
+            then = f"; then: {facts['then']}" if "then" in facts else ""
             self._say(
-                f"  {facts['stage']} {facts['unit']}: {facts['outcome']} "
-                f"in {facts['seconds']:.1f} s{peak}"
+                f"  {facts['stage']} {facts['unit']}: {facts['outcome']}{by} "
+                f"in {facts['seconds']:.1f} s{peak}{then}"
             )
 
     def _end(self, stage: Stage) -> None:

@@ -15,14 +15,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from reelfit.errors import Interrupted, ReelfitError, StudyError
+from reelfit.errors import Interrupted, ReelfitError, Restart, StudyError
 from reelfit.memory.record import MemoryLog, host_memory
 from reelfit.pipeline import STAGES, listing_of
 from reelfit.runs import Run
 from reelfit.stages.stage import GATHER, Context, Unit
 from reelfit.study import Study
 
-FAILED, INTERRUPTED = 1, 130
+FAILED, INTERRUPTED, RESTART = 1, 130, 75
+"""Exit statuses; 75 is what sysexits.h calls a failure that trying again may mend."""
 PROGRESS_SECONDS = 0.1
 
 
@@ -37,6 +38,7 @@ class Order:
     threads: int
     budget_bytes: int | None
     parent: int
+    shortages: int = 0
 
 
 @dataclass
@@ -82,6 +84,9 @@ def main() -> int:
     except Interrupted:
         answers.say(outcome="interrupted", peak_bytes=host_memory().peak_bytes)
         return INTERRUPTED
+    except Restart as wanted:
+        answers.say(outcome="restart", message=str(wanted), peak_bytes=host_memory().peak_bytes)
+        return RESTART
     except ReelfitError as error:
         place = list(error.place) if isinstance(error, StudyError) else []
         answers.say(
@@ -121,6 +126,7 @@ def _work(order: Order, answers: _Answers) -> None:
             report_progress=answers.progress if stage.resumes else answers.progress_or_stop,
             event=event,
             should_stop=answers.stop.is_set,
+            shortages=order.shortages,
         )
         if unit.name == GATHER:
             stage.gather(run, study, listing_of(study), context)

@@ -7,14 +7,18 @@ import signal
 import subprocess  # nosec
 import sys
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, final
 
 from reelfit import errors
 from reelfit.errors import ReelfitError, RunError, StudyError
+from reelfit.launch.attempts import Attempt, Queue, Then, after_death
 from reelfit.launch.child import INTERRUPTED, Order, order_text
+from reelfit.launch.death import Death, name_of_end
+from reelfit.memory.allocator import child_environment
+from reelfit.memory.kernel import Resident, has_hard_limit, kernel_kills, resident_of
+from reelfit.memory.record import MIB
 from reelfit.pipeline import Launcher
 from reelfit.runs import Run
 from reelfit.stages.stage import Stage, Unit
@@ -22,17 +26,48 @@ from reelfit.study import Study
 
 GRACE_SECONDS = 30.0
 """How long an interrupted unit may take for its checkpoint."""
+LOOK_SECONDS = 0.1
+"""Between two looks at what the children hold."""
 
 
 @dataclass
 class _Child:
-    unit: Unit
+    attempt: Attempt
     process: "subprocess.Popen[bytes]"
+    budget_bytes: int
     began: float
+    kernel_kills: int | None
+    resident: Resident | None = None
+    peak_bytes: int = 0
+    hard_limit: bool = False
     unfinished: bytes = b""
     answer: dict[str, Any] = field(default_factory=dict)
     done: int = 0
     total: int = 0
+
+    @property
+    def unit(self) -> Unit:
+        return self.attempt.unit
+
+    def look(self) -> None:
+        """Notes what it holds; what it held at the last look is all that is known if it dies."""
+        now = resident_of(self.process.pid)
+        if now is not None:
+            self.resident = now
+            self.peak_bytes = max(self.peak_bytes, now.peak_bytes)
+            self.hard_limit = has_hard_limit(self.process.pid)
+
+    def death(self) -> Death:
+        """What is known of its end."""
+        before, after = self.kernel_kills, kernel_kills()
+        return Death(
+            ended_by=name_of_end(self.process.returncode),
+            held_bytes=None if self.resident is None else self.resident.rss_bytes,
+            budget_bytes=self.budget_bytes,
+            hard_limit=self.hard_limit,
+            kernel_kills=None if before is None or after is None else after - before,
+            repeated=self.attempt.deaths > 0 and self.done <= self.attempt.furthest,
+        )
 
 
 @final
@@ -51,6 +86,7 @@ class LocalLauncher(Launcher):
     progress: Callable[[float, float], None] = lambda _done, _total: None
     on_unit_end: Callable[[dict[str, Any]], None] = lambda _facts: None
     interrupted: bool = False
+    _looked: float = field(default=0.0, init=False)
 
     def run(self, units: list[Unit], *, key: str, stage: Stage) -> None:
         """Runs all units to their end.
@@ -59,22 +95,25 @@ class LocalLauncher(Launcher):
             ReelfitError: a unit failed; the others are done all the same.
             KeyboardInterrupt: the user asked to stop; the units have saved what they had.
         """
-        queue = deque(units)
+        queue = Queue(units)
         self._shares = {unit.name: 0.0 for unit in units}
         self._weights = {unit.name: unit.items for unit in units}
-        deaths: dict[str, tuple[int, int]] = {}
         failures: list[ReelfitError] = []
         active: list[_Child] = []
         with selectors.DefaultSelector() as selector:
             try:
                 while queue or active:
-                    while queue and len(active) < self.workers and not self.interrupted:
-                        active.append(self._start(queue.popleft(), key, stage, units, selector))
+                    while not self.interrupted:
+                        attempt = queue.take([c.attempt for c in active], most=self.workers)
+                        if attempt is None:
+                            break
+                        active.append(self._start(attempt, key, stage, units, selector))
                     self._listen(selector)
+                    self._look(active)
                     for child in [c for c in active if c.process.poll() is not None]:
                         active.remove(child)
                         self._listen_to_end(child, selector)
-                        self._finish(child, queue, deaths, failures)
+                        self._finish(child, stage, queue, failures)
                     if self.interrupted and not active:
                         raise KeyboardInterrupt
             except KeyboardInterrupt:
@@ -85,25 +124,29 @@ class LocalLauncher(Launcher):
 
     def _start(
         self,
-        unit: Unit,
+        attempt: Attempt,
         key: str,
         stage: Stage,
         units: list[Unit],
         selector: selectors.BaseSelector,
     ) -> _Child:
+        unit = attempt.unit
         threads = self.threads if stage.all_threads else 1
-        side_by_side = min(self.workers, len(units))
+        side_by_side = 1 if attempt.alone else min(self.workers, len(units))
+        budget_bytes = self.host_bytes // side_by_side
         order = Order(
             run=str(self.run_folder.folder),
             study=self.study.model_dump(mode="json"),
             unit=asdict(unit),
             key=key,
             threads=threads,
-            budget_bytes=self.host_bytes // side_by_side,
+            budget_bytes=budget_bytes,
             parent=os.getpid(),
+            shortages=attempt.shortages,
         )
         log = self.run_folder.file("logs") / f"{stage.name}_{unit.name.replace('/', '_')}.log"
         log.parent.mkdir(exist_ok=True)
+        kills = kernel_kills()
         with log.open("ab") as told:
             process = subprocess.Popen(
                 [sys.executable, "-m", "reelfit.launch.child"],
@@ -113,7 +156,7 @@ class LocalLauncher(Launcher):
                 env=child_environment(os.environ, threads=threads),
                 start_new_session=True,  # the terminal's Ctrl-C reaches the parent alone
             )
-        child = _Child(unit, process, time.monotonic())
+        child = _Child(attempt, process, budget_bytes, time.monotonic(), kills)
         assert process.stdin is not None
         assert process.stdout is not None
         try:
@@ -130,6 +173,13 @@ class LocalLauncher(Launcher):
         for key, _ in selector.select(timeout=0.1):
             if not self._read(key.data):
                 selector.unregister(key.fileobj)
+
+    def _look(self, active: list[_Child]) -> None:
+        now = time.monotonic()
+        if now - self._looked >= LOOK_SECONDS:
+            self._looked = now
+            for child in active:
+                child.look()
 
     def _listen_to_end(self, child: _Child, selector: selectors.BaseSelector) -> None:
         while self._read(child):
@@ -159,55 +209,59 @@ class LocalLauncher(Launcher):
         self.progress(done, sum(self._weights.values()))
 
     def _finish(
-        self,
-        child: _Child,
-        queue: deque[Unit],
-        deaths: dict[str, tuple[int, int]],
-        failures: list[ReelfitError],
+        self, child: _Child, stage: Stage, queue: Queue, failures: list[ReelfitError]
     ) -> None:
         unit, status = child.unit, child.process.returncode
         outcome = child.answer.get("outcome", "killed")
+        peak_bytes = child.answer.get("peak_bytes", child.peak_bytes)
         facts = {
             "stage": unit.stage,
             "unit": unit.name,
             "outcome": outcome,
             "exit_status": status,
             "seconds": round(time.monotonic() - child.began, 3),
-            "host_peak_mb": round(child.answer.get("peak_bytes", 0) / 2**20, 2) or None,
+            "host_peak_mb": round(peak_bytes / MIB, 2) or None,
         }
-        self.run_folder.event("unit_ends", **facts)
-        self.on_unit_end(facts)
-        if outcome == "done":
+        if outcome in ("killed", "restart"):
+            facts |= self._again(child, stage, queue, failures)
+        elif outcome == "done":
             self._show(unit.name, 1.0)
-        elif outcome == "killed":
-            self._again(child, queue, deaths, failures)
         elif status == INTERRUPTED:
             self.interrupted = True
         else:
             failures.append(self._failure(child))
+        self.run_folder.event("unit_ends", **facts)
+        self.on_unit_end(facts)
 
     def _again(
-        self,
-        child: _Child,
-        queue: deque[Unit],
-        deaths: dict[str, tuple[int, int]],
-        failures: list[ReelfitError],
-    ) -> None:
-        """Starts a killed unit again, unless it was killed too often without getting further."""
-        name = child.unit.name
-        count, furthest = deaths.get(name, (0, 0))
-        count = 1 if child.done > furthest else count + 1
-        deaths[name] = (count, max(child.done, furthest))
-        if count <= self.study.launch.retries:
-            queue.appendleft(child.unit)
-            return
-        failures.append(
-            RunError(
-                f"{child.unit.stage} {name} was killed {count} times without getting further, at "
-                f"last by {_signal_name(child.process.returncode)}; what it said is in "
-                f"{self.run_folder.file('logs')}, what it held in memory.jsonl. If memory was "
-                "short, give less to other programs or lower memory.host"
-            )
+        self, child: _Child, stage: Stage, queue: Queue, failures: list[ReelfitError]
+    ) -> dict[str, Any]:
+        """Starts a unit again, unless it died too often without getting further; says what of it.
+
+        One that asked to begin again has run out of memory where only a fresh process helps.
+        """
+        death, asked = child.death(), child.answer.get("message")
+        known: dict[str, Any] = death.facts() if asked is None else {"message": asked}
+        attempt, then = after_death(
+            child.attempt,
+            done=child.done,
+            short=asked is not None or known["short_of_memory"],
+            shrinks=stage.shrinks,
+            retries=self.study.launch.retries,
+        )
+        if then is Then.GIVEN_UP:
+            failures.append(self._too_often(child, attempt, asked or f"it was killed {death}"))
+        else:
+            queue.put_back(attempt)
+        return {**known, "then": str(then)}
+
+    def _too_often(self, child: _Child, attempt: Attempt, last: str) -> RunError:
+        unit = attempt.unit
+        return RunError(
+            f"{unit.stage} {unit.name} ended {attempt.deaths} times without getting further "
+            f"({attempt.furthest} of {child.total} done); the last time {last}. What it said is in "
+            f"{self.run_folder.file('logs')}, what it held in memory.jsonl. If memory was short, "
+            "give less to other programs or change memory.host"
         )
 
     def _failure(self, child: _Child) -> ReelfitError:
@@ -237,26 +291,3 @@ class LocalLauncher(Launcher):
             for child in active:
                 child.process.kill()
                 child.process.wait()
-
-
-def child_environment(environment: "os._Environ[str]", *, threads: int) -> dict[str, str]:
-    """The child's environment; what the user set stands.
-
-    One allocator arena and thread counts that match the plan: memory follows live tensors.
-    """
-    ours = {
-        "MALLOC_ARENA_MAX": "1",
-        "OMP_NUM_THREADS": str(threads),
-        "MKL_NUM_THREADS": str(threads),
-        "OPENBLAS_NUM_THREADS": str(threads),
-        "POLARS_MAX_THREADS": str(threads),
-        "PYTHONUNBUFFERED": "1",
-    }
-    return ours | dict(environment)
-
-
-def _signal_name(status: int) -> str:
-    try:
-        return signal.Signals(-status).name
-    except ValueError:
-        return f"exit status {status}"

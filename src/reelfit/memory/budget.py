@@ -2,6 +2,7 @@
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -48,7 +49,7 @@ def parse_size(text: object) -> int:
     return size
 
 
-def format_size(size_bytes: float) -> str:
+def format_size(size_bytes: float | int) -> str:
     """``1.5 GiB`` for 1610612736."""
     for unit in ("B", "KiB", "MiB"):
         if abs(size_bytes) < 1024:
@@ -83,11 +84,19 @@ class MemorySettings(Settings):
     """The most that all processes of the run may hold in main memory, for example 6GiB."""
 
 
-def host_budget(asked: int | str) -> int:
-    """Bytes of main memory for the whole run: as asked, or what is free here less a margin."""
-    if isinstance(asked, int):
-        return asked
-    free = [psutil.virtual_memory().available]
+@dataclass(frozen=True)
+class FreeMemory:
+    """Main memory that a new process could have, of how much, and who says that it is no more."""
+
+    free_bytes: int
+    total_bytes: int
+    bounded_by: Literal["machine", "container"]
+
+
+def free_memory() -> FreeMemory:
+    """What is free now, within the machine or within this container's limit if that is less."""
+    machine = psutil.virtual_memory()
+    found = [FreeMemory(machine.available, machine.total, "machine")]
     for group, limit, usage, cache in _CONTROL_GROUPS:
         try:
             bound = int((group / limit).read_text())
@@ -95,8 +104,14 @@ def host_budget(asked: int | str) -> int:
             facts = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
         except (OSError, ValueError):  # another version of control groups, or no limit ("max")
             continue
-        free.append(bound - used + int(facts.get(cache, 0)))  # the kernel drops cached files
-    return int(max(min(free), 0) * FREE_SHARE)
+        free = bound - used + int(facts.get(cache, 0))  # the kernel drops cached files
+        found.append(FreeMemory(max(free, 0), bound, "container"))
+    return min(found, key=lambda memory: memory.free_bytes)
+
+
+def host_budget(asked: int | str) -> int:
+    """Bytes of main memory for the whole run: as asked, or what is free here less a margin."""
+    return asked if isinstance(asked, int) else int(free_memory().free_bytes * FREE_SHARE)
 
 
 def available_cores() -> int:

@@ -1,10 +1,11 @@
 """Hard limits behind the budget, so that an overrun is an exception before it is a kill."""
 
+import mmap
 import sys
 
 from reelfit.errors import OutOfMemoryError
 from reelfit.memory.budget import format_size
-from reelfit.memory.record import host_memory
+from reelfit.memory.record import MIB, host_memory
 
 
 def limit_host_memory(budget_bytes: int) -> bool:
@@ -34,6 +35,26 @@ def limit_host_memory(budget_bytes: int) -> bool:
         limit = min(limit, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
     return True
+
+
+def hard_limit_holds() -> bool:
+    """Whether this system keeps a process to such a limit: tried out here, and undone."""
+    if not sys.platform.startswith("linux"):
+        return False
+    import resource  # not on Windows
+
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = host_memory().data_bytes + 16 * MIB
+    if before[1] != resource.RLIM_INFINITY:
+        limit = min(limit, before[1])
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, before[1]))
+    try:
+        mmap.mmap(-1, 64 * MIB, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+    except OSError:
+        return True
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+    return False
 
 
 def limit_gpu_memory(budget_bytes: int) -> None:

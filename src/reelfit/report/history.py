@@ -7,12 +7,14 @@ from typing import Any, Final
 import polars as pl
 
 from reelfit.report.content import MEMORY, STAGES
-from reelfit.report.wording import count
+from reelfit.report.wording import count, number
 
 Event = dict[str, Any]
 
 SESSION = "session_begins"
 """The event with which each process that worked on a run began."""
+DEATHS = ("killed", "restart")
+"""Outcomes of a unit that did not end by itself: killed, or not to be trusted any more."""
 
 
 def unit_table(events: Iterable[Event]) -> pl.DataFrame:
@@ -25,7 +27,7 @@ def unit_table(events: Iterable[Event]) -> pl.DataFrame:
             dict(zip(STAGES, (*place, 0.0, None, 0), strict=True)),
         )
         row["seconds"] += event["seconds"]
-        row["retries"] += event["outcome"] == "killed"
+        row["retries"] += event["outcome"] in DEATHS
         peak = event["host_peak_mb"]
         row["host_peak_mb"] = max(filter(None, (row["host_peak_mb"], peak)), default=None)
     return pl.DataFrame(list(rows.values()), schema=STAGES)
@@ -92,10 +94,27 @@ def _clips(event: Event) -> str:
     return f"{count(event['rejected'], 'video')} could not be decoded and were left out."
 
 
-def _killed(event: Event) -> str:
-    if event["outcome"] != "killed":
+def _died(event: Event) -> str:
+    if event["outcome"] not in DEATHS:
         return ""
-    return f"{_place(event)} was killed from outside, started again, and went on."
+    then = _THEN[event["then"]]
+    if event["outcome"] == "restart":
+        return f"{_place(event)} ran out of memory ({event['message']}), and {then}."
+    held = ""
+    if event["held_mb"] is not None:
+        held = f" while it held {number(event['held_mb'], 0)} of its "
+        held += f"{number(event['budget_mb'], 0)} MiB"
+    return f"{_place(event)} was ended by {event['ended_by']}{held}: {_cause(event)}, and {then}."
+
+
+def _cause(event: Event) -> str:
+    if not event["short_of_memory"]:
+        return "memory was not short"
+    if event["kernel_kills"] and event["ended_by"] == "SIGKILL":
+        return "the kernel killed it because memory was short"
+    if event["hard_limit"] and event["ended_by"] != "SIGKILL":
+        return "it broke at its limit of memory"
+    return "it held nearly all that it may"
 
 
 def _session(event: Event) -> str:
@@ -105,12 +124,18 @@ def _session(event: Event) -> str:
     )
 
 
+_THEN: Final = {
+    "same plan": "it went on with the same plan",
+    "smaller plan": "it was started again with a smaller plan",
+    "alone": "it was started again with no other beside it",
+    "given up": "it was given up",
+}
 _SENTENCES: Final[dict[str, Callable[[Event], str]]] = {
     SESSION: _session,
     "indexed": _indexed,
     "split": _split,
     "clips": _clips,
-    "unit_ends": _killed,
+    "unit_ends": _died,
     "resumed": lambda e: f"{_place(e)} went on from its checkpoint at step {e['step']}.",
     "out_of_memory": lambda e: (
         f"{_place(e)}: memory ran out at step {e['step']}, which was run again with "

@@ -34,7 +34,10 @@ GATHER = "gather"
 
 @dataclass(frozen=True)
 class Context:
-    """What a unit is given beside its run and study."""
+    """What a unit is given beside its run and study.
+
+    ``shortages`` counts how often it died for want of memory in this session.
+    """
 
     key: str
     threads: int
@@ -42,6 +45,7 @@ class Context:
     report_progress: Callable[[int, int], None]
     event: Callable[..., None]
     should_stop: Callable[[], bool]
+    shortages: int = 0
 
 
 class Stage(ABC):
@@ -59,6 +63,8 @@ class Stage(ABC):
     """Whether its units share the processors out among them; else each has one thread."""
     resumes: ClassVar[bool] = False
     """Whether a unit, asked to stop, saves how far it is; else it begins again."""
+    shrinks: ClassVar[bool] = False
+    """Whether a unit that was short of memory does with less the next time; else it is alone."""
 
     @abstractmethod
     def settings(self, study: Study) -> Any:

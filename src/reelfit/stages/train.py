@@ -35,6 +35,7 @@ class Train(Stage):
     writes: ClassVar[tuple[str, ...]] = ("metrics.jsonl",)
     all_threads: ClassVar[bool] = True
     resumes: ClassVar[bool] = True
+    shrinks: ClassVar[bool] = True
 
     def settings(self, study: Study) -> Any:
         """The models, and how they are trained."""

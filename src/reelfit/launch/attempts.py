@@ -1,0 +1,78 @@
+"""Which unit is started next, and how one that died is started again."""
+
+from collections import deque
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from reelfit.stages.stage import Unit
+
+
+class Then(StrEnum):
+    """What became of a unit that died, as ``events.jsonl`` has it."""
+
+    SAME = "same plan"
+    SMALLER = "smaller plan"
+    ALONE = "alone"
+    GIVEN_UP = "given up"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One start of a unit, and what its earlier starts came to.
+
+    ``deaths`` are those since it last got further than ``furthest``, in items.
+    """
+
+    unit: Unit
+    deaths: int = 0
+    furthest: int = 0
+    shortages: int = 0
+    alone: bool = False
+
+
+def after_death(
+    last: Attempt, *, done: int, short: bool, shrinks: bool, retries: int
+) -> tuple[Attempt, Then]:
+    """The next attempt, and how it differs from the one that died at ``done`` items.
+
+    Where memory was not short it is the same again, so that it ends with the same bits. Where it
+    was, the unit does with less, or, if its stage cannot, has the whole budget to itself.
+    """
+    tried = replace(
+        last,
+        deaths=1 if done > last.furthest else last.deaths + 1,
+        furthest=max(done, last.furthest),
+        shortages=last.shortages + short,
+        alone=last.alone or (short and not shrinks),
+    )
+    if tried.deaths > retries:
+        return tried, Then.GIVEN_UP
+    if not short:
+        return tried, Then.SAME
+    return tried, Then.SMALLER if shrinks else Then.ALONE
+
+
+class Queue:
+    """The units that wait; those that must be alone come last, so that none waits for them."""
+
+    def __init__(self, units: Iterable[Unit]) -> None:
+        self._waiting = deque(Attempt(unit) for unit in units)
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def take(self, active: Collection[Attempt], *, most: int) -> Attempt | None:
+        """The attempt to start now, ``most`` side by side; None while one must end first."""
+        if not self._waiting or len(active) >= most:
+            return None
+        if active and (self._waiting[0].alone or any(attempt.alone for attempt in active)):
+            return None
+        return self._waiting.popleft()
+
+    def put_back(self, attempt: Attempt) -> None:
+        """Lets it be started again: next, or, where it must be alone, after the others."""
+        if attempt.alone:
+            self._waiting.append(attempt)
+        else:
+            self._waiting.appendleft(attempt)

@@ -1,0 +1,83 @@
+"""What a child process's environment says before it starts: how it allocates, how many threads.
+
+The C library and torch read these once, when they are loaded: no child can set them for itself.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+GPU_ALLOCATOR = "PYTORCH_CUDA_ALLOC_CONF"
+"""The one name of three that every torch from 2.6 on reads; the others are as good to a user."""
+_ITS_OTHER_NAMES = ("PYTORCH_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF")
+_GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable of a child's environment: its value, whose it is, and what it is for."""
+
+    name: str
+    value: str
+    set_by: Literal["reelfit", "user"]
+    why: str
+
+
+def child_variables(environment: Mapping[str, str], *, threads: int) -> list[Variable]:
+    """What Reelfit sees to in a child's environment; what the user set stands."""
+    found = []
+    for name, value, why in _settings(threads):
+        theirs = next((n for n in _names(name) if n in environment), None)
+        if theirs is None:
+            found.append(Variable(name, value, "reelfit", why))
+        else:
+            found.append(Variable(theirs, environment[theirs], "user", why))
+    return found
+
+
+def child_environment(environment: Mapping[str, str], *, threads: int) -> dict[str, str]:
+    """The whole environment of a child."""
+    ours = {v.name: v.value for v in child_variables(environment, threads=threads)}
+    return {**environment, **ours}
+
+
+def _names(name: str) -> tuple[str, ...]:
+    return (name, *_ITS_OTHER_NAMES) if name == GPU_ALLOCATOR else (name,)
+
+
+def _settings(threads: int) -> Iterator[tuple[str, str, str]]:
+    """Name, value and reason; benchmarks/allocator.py measures what each is worth."""
+    if sys.platform.startswith("linux"):
+        yield (
+            "MALLOC_ARENA_MAX",
+            "1",
+            "with one arena, what one thread frees is used by the next, and a hard limit is "
+            "met by an exception and not by a crash",
+        )
+        yield (
+            "MALLOC_MMAP_THRESHOLD_",
+            str(128 * 2**10),
+            "tensors go back to the system when they are freed, so that resident memory "
+            "follows the live ones and a plan can be kept",
+        )
+        yield (
+            "THP_MEM_ALLOC_ENABLE",
+            "1",
+            "torch asks for huge pages for tensors of 2 MiB and more, which pays back the page "
+            "faults that giving memory back costs",
+        )
+    yield (
+        "OMP_NUM_THREADS",  # MKL and OpenBLAS follow it, where the user set nothing of their own
+        str(threads),
+        "processes side by side share the processors and do not fight for them",
+    )
+    yield "POLARS_MAX_THREADS", str(threads), "the same for tables"
+    if any(device.exists() for device in _GPU_DEVICES):
+        yield (
+            GPU_ALLOCATOR,
+            "expandable_segments:True",
+            "a segment grows in place, so that another micro-batch's sizes leave no holes",
+        )
+    yield "PYTHONUNBUFFERED", "1", "what a child printed before it was killed stands in its log"
