@@ -12,6 +12,7 @@ from reelfit.files import (
     digest,
     read_json,
     read_json_lines,
+    require_room,
     write_json,
     write_text,
     write_whole,
@@ -42,6 +43,12 @@ def test_a_full_disk_is_an_error_that_says_what_to_do(tmp_path):
     with pytest.raises(RunError, match=r"Make room, then give the same command again"):
         write_whole(tmp_path / "kept", fill)
     assert (tmp_path / "kept").read_text() == "old"
+
+
+def test_room_that_will_be_needed_is_looked_for_beforehand(tmp_path):
+    require_room(tmp_path, 1, what="one byte")
+    with pytest.raises(RunError, match=r"the checkpoints need 1,048,576,000,000 MiB and the disk"):
+        require_room(tmp_path, 10**6 * 2**40, what="the checkpoints")
 
 
 def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path):

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,20 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         finally:
             beside.unlink(missing_ok=True)
         sync_folder(path.parent)
+
+
+def require_room(folder: Path, needed_bytes: int, *, what: str) -> None:
+    """Looks whether the disk of ``folder`` has room, before hours of work end at a full one.
+
+    Raises:
+        RunError: it has not; says how much is missing.
+    """
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes < needed_bytes:
+        raise RunError(
+            f"{what} need {needed_bytes / 2**20:,.0f} MiB and the disk of {folder} has "
+            f"{free_bytes / 2**20:,.0f} MiB free: make room, then give the same command again"
+        )
 
 
 def sync_folder(folder: Path) -> None:

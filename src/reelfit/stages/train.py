@@ -7,13 +7,15 @@ network, its gradients and optimizer state, and the activations of one micro-bat
 """
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import polars as pl
 
 from reelfit.data.listing import Listing
-from reelfit.files import append_json_line, read_json, write_json, write_text
+from reelfit.errors import Restart, UpdateError
+from reelfit.files import append_json_line, read_json, require_room, write_json, write_text
 from reelfit.memory.limits import limit_gpu_memory, limit_host_memory
 from reelfit.runs import Run, timestamp
 from reelfit.stages.clips import Clips
@@ -21,7 +23,11 @@ from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.study import ModelChoice, Study, what_matters
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from reelfit.models.model import FeatureModel, Network
+    from reelfit.training.fit import Fit
+    from reelfit.training.step import Shortage
 
 
 @final
@@ -65,7 +71,10 @@ class Train(Stage):
         model = make_model(choice.name, choice.options)
         context.memory.place.update(model=choice.id, fold=fold)
         if isinstance(model, Network):
-            result = _train_network(run, study, choice, model, fold, context)
+            try:
+                result = _train_network(run, study, choice, model, fold, context)
+            except UpdateError as error:
+                raise Restart(str(error)) from None
         else:
             result = _fit_features(run, study, model, fold, context)  # type: ignore[arg-type]
         write_json(folder / "result.json", {"key": context.key} | result)
@@ -146,6 +155,7 @@ def _train_network(
     from reelfit.memory.rungs import Rung
     from reelfit.training.fit import Fit
     from reelfit.training.journal import StepJournal
+    from reelfit.training.state import state_bytes
 
     torch.set_num_threads(context.threads)
     seed = seed_for(study.seed, "train", choice.id, fold)
@@ -158,6 +168,8 @@ def _train_network(
     task = _task(run, study, train)
     torch.manual_seed(seed_for(seed, "weights"))
     network = model.build(num_outputs=task.num_outputs)
+    files = 4 + study.train.keep_epochs  # latest, best, an epoch more, and one being written
+    require_room(folder, files * state_bytes(network), what="the checkpoints of this fold")
     metrics_file = folder / "metrics.jsonl"
     batch = study.train.effective_batch
     if context.memory.budget_bytes is not None:  # after the imports, which are not the model's
@@ -182,10 +194,13 @@ def _train_network(
             journal=StepJournal(folder / "steps.jsonl"),
             rung=Rung(min(study.train.micro_batch or batch, batch)),
             budget_bytes=context.memory.budget_bytes or 0,
+            shortages=context.shortages,
+            on_shortage=_shortage_writer(folder, network, context),
+            nearly_full=context.memory.pressed,
             on_event=context.event,
-            on_progress=context.report_progress,
             should_stop=context.should_stop,
         )
+        fit.on_progress = _progress_teller(fit, context)
         progress = fit.run()
         fit.use_best()
         probabilities, _ = fit.predict(fit.validation)
@@ -197,6 +212,37 @@ def _train_network(
         "epochs": progress.epoch,
         "micro_batch": progress.micro_batch,
     }
+
+
+def _progress_teller(fit: "Fit", context: Context) -> Callable[[int, int], None]:
+    def tell(done: int, total: int) -> None:
+        batch_idx = fit.progress.position // fit.settings.effective_batch
+        context.memory.place.update(epoch=fit.progress.epoch, batch_idx=batch_idx, global_step=done)
+        context.report_progress(done, total)
+
+    return tell
+
+
+def _shortage_writer(
+    folder: Path, network: "nn.Module", context: Context
+) -> Callable[["Shortage", Any], None]:
+    """Writes ``shortage_<step>.json`` with all that was known when memory ran out."""
+    from reelfit.memory.shortage import describe_shortage, write_shortage
+
+    def write(shortage: "Shortage", batch: Any) -> None:
+        rung = {"samples": shortage.samples, **vars(shortage.rung), "phase": shortage.phase}
+        facts = describe_shortage(
+            shortage.message,
+            model=network,
+            batch=batch,
+            place=context.memory.place | rung,
+            budget_bytes=context.memory.budget_bytes,
+            largest=shortage.largest,
+        )
+        step = context.memory.place.get("global_step") or 0
+        write_shortage(folder / f"shortage_{step:06d}_{rung['micro_batch']}.json", facts)
+
+    return write
 
 
 def _fit_features(

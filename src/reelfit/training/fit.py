@@ -16,7 +16,7 @@ from reelfit.data.seeds import seed_for
 from reelfit.data.shards import ShardReader
 from reelfit.errors import Interrupted, OutOfMemoryError
 from reelfit.memory.release import release
-from reelfit.memory.rungs import Rung, smaller_rung
+from reelfit.memory.rungs import Rung, rung_below, smaller_rung, techniques_of
 from reelfit.tasks.task import Task
 from reelfit.training.checkpoint import (
     SUFFIX,
@@ -59,6 +59,8 @@ class Fit:
     rung: Rung
     """How steps are cut, as planned; a checkpoint of no smaller budget may know better."""
     budget_bytes: int
+    shortages: int = 0
+    """How often this unit has died for want of memory: each time it takes one rung less."""
     on_event: Callable[..., None] = lambda *_, **__: None
     on_progress: Callable[[int, int], None] = lambda _done, _total: None
     on_shortage: Callable[[Shortage, Any], None] = lambda _shortage, _batch: None
@@ -250,6 +252,11 @@ class Fit:
 
     def _make_step(self) -> ExactStep:
         settings, rung = self.settings, self.rung
+        techniques = techniques_of(self.network, self.device)
+        for _ in range(self.shortages):
+            rung = rung_below(rung, techniques) or rung
+        if self.shortages > 1:  # steps done before may be what kills it
+            self.journal.forget()
         self._step = ExactStep(
             self.network,
             self.optimizer,
@@ -261,6 +268,7 @@ class Fit:
             autocast_dtype=autocast_dtype(settings.precision, self.device),
             on_shortage=self._tell_shortage,
             on_split=self._write_split,
+            look=True,
             recover=settings.on_out_of_memory == "retry",
         )
         return self._step

@@ -30,6 +30,10 @@ class StepJournal:
         line = self._known.get(step)
         return None if line is None else Rung(line["micro_batch"], line["technique"])
 
+    def forget(self) -> None:
+        """Lets every step be cut anew; what is written stays."""
+        self._known.clear()
+
     def was_skipped(self, step: int) -> bool:
         """Whether the samples of ``step`` were given up, as the study asked."""
         return bool(self._known.get(step, {}).get("skipped"))

@@ -1,7 +1,5 @@
 """A step that failed for want of memory, undone: all stands as when it began."""
 
-import ctypes
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from torch import Tensor, nn
 
 from reelfit.errors import OutOfMemoryError
 from reelfit.memory.oom import is_out_of_memory, said_of
+from reelfit.memory.release import give_back_free_blocks
 
 
 @contextmanager
@@ -69,7 +68,4 @@ def release_failed_memory() -> None:
     (pytorch issue 82218); the trim then returns the freed blocks to the system.
     """
     torch.ones(1, requires_grad=True).sum().backward()  # type: ignore[no-untyped-call]
-    if sys.platform.startswith("linux"):
-        trim: Any = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
-        if trim is not None:
-            trim(0)
+    give_back_free_blocks()

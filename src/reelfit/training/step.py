@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from reelfit.errors import DivergenceError, OutOfMemoryError, UpdateError
 from reelfit.memory.budget import parse_size
+from reelfit.memory.census import largest_tensors
 from reelfit.memory.limits import limit_gpu_memory, limit_host_memory
 from reelfit.memory.oom import is_out_of_memory, said_of
 from reelfit.memory.record import peak_since_restart, restart_peak
@@ -29,12 +30,16 @@ COSTLY_LAYERS = 8
 
 @dataclass(frozen=True)
 class Shortage:
-    """One time that memory ran out: in which phase, under which rung, and what was said."""
+    """One time that memory ran out: in which phase, under which rung, what was said.
+
+    ``largest`` are the largest tensors that were alive, as values.
+    """
 
     phase: str
     rung: Rung
     samples: int
     message: str
+    largest: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,8 @@ class ExactStep:
     """False raises OutOfMemoryError the first time, for those who would rather skip a batch."""
     split: Callable[[Any, int, int], Any] = take_samples
     count: Callable[[Any], int] = count_samples
+    look: bool = False
+    """Whether a shortage is to tell the largest tensors alive: some 100 ms each time."""
     on_shortage: Callable[[Shortage], None] = lambda _: None
     on_split: Callable[[Rung, int], None] = lambda *_: None
     """Told the rung and the samples of each step before the weights change."""
@@ -160,8 +167,9 @@ class ExactStep:
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            message = said_of(error)
-            self._shortage = Shortage(phase, self.rung, samples, message)
+            # The graph is whole only here: outside, nothing of what was large is left to be seen.
+            largest = largest_tensors(self.model, batch=batch) if self.look else []
+            self._shortage = Shortage(phase, self.rung, samples, said_of(error), largest)
             return None
 
     def _accumulate(self, batch: Any, samples: int) -> float:
