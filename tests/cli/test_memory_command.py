@@ -88,6 +88,17 @@ def test_the_newest_run_of_a_study_is_taken(leaking: Path, tmp_path: Path):
     assert json.loads(done.stdout)["run"] == str(newer)
 
 
+def test_it_answers_without_torch(leaking: Path):
+    program = (
+        "import sys; from reelfit.cli.commands import app; "
+        f"app(['memory', {str(leaking)!r}], standalone_mode=False); print('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "False"
+
+
 def test_where_there_is_nothing_it_is_said(tmp_path: Path):
     done = asked(tmp_path)
     assert done.returncode == 1

@@ -159,7 +159,8 @@ def _growth_row(each: UnitGrowth) -> dict[str, Any]:
 def _interval(slope: dict[str, float] | None) -> str | None:
     if slope is None:
         return None
-    return f"{slope['value']:,.1f} ({slope['low']:,.1f} to {slope['high']:,.1f})"
+    value, low, high = (f"{round(slope[name], 1) + 0.0:,.1f}" for name in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"  # + 0.0: no -0.0
 
 
 def _whole(size_mb: float | None) -> str | None:
