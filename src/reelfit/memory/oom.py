@@ -10,6 +10,7 @@ _BACKEND_WORDS = (
     "bad_alloc",  # C++ beneath torch
     "could not create a primitive",  # oneDNN, when its scratch memory cannot be had
     "could not create a memory object",
+    "could not execute a primitive",  # the same, met while it computes
     "out of memory",  # CUDA libraries beside the caching allocator
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",

@@ -1,0 +1,255 @@
+"""Random steps under random hard limits: each ends exact, or with the clear error.
+
+``python benchmarks/fuzz.py [CASES [SEED]]``; without arguments 500 cases, and the result is kept.
+Each case runs in a process of its own, twice: under its limit, and planned at the rung that it
+ended on, without a limit. The weights, moments and buffers of both must have the same bits.
+"""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from typing import Any
+
+from reelfit.memory.allocator import child_environment
+
+SECONDS = 120
+TECHNIQUES = ("plain", "checkpointing")
+MIB = 2**20
+
+
+def draw(chance: random.Random) -> dict[str, Any]:
+    """One case."""
+    name, options = chance.choice(
+        [
+            ("naive_cnn", {"channels": [8, 16]}),
+            ("naive_cnn", {"channels": [32, 64, 128]}),
+            ("r2plus1d", {"width": 8, "blocks": [1, 1]}),
+            ("r2plus1d", {"width": 16}),
+        ]
+    )
+    batch = chance.choice([1, 2, 3, 5, 8, 13])
+    return {
+        "model": name,
+        "options": options,
+        "norm": chance.choice(["group", "group", "accept", "exact", "freeze"]),
+        "clip": [chance.choice([1, 4, 8]), 3, *[chance.choice([24, 56, 112])] * 2],
+        "effective_batch": batch,
+        "samples": [batch, chance.randint(1, batch)],
+        "micro_batch": chance.randint(1, batch),
+        "technique": chance.choice(["plain", "plain", "checkpointing"]),
+        "optimizer": chance.choice(["AdamW", "SGD"]),
+        "budget_mib": int(10 ** chance.uniform(1.4, 2.6)),
+        "seed": chance.randrange(2**31),
+    }
+
+
+def prepare(case: dict[str, Any], rung: tuple[int, str]) -> Any:
+    """Model, optimizer, step and batches of a case."""
+    import torch
+    from torch import nn
+
+    from reelfit.models import make_model
+    from reelfit.training.step import ExactStep
+
+    torch.manual_seed(case["seed"])
+    model = make_model(case["model"], case["options"]).build(num_outputs=2)
+    if case["norm"] != "group":
+        swap_one_norm(model)
+    kind = getattr(torch.optim, case["optimizer"])
+    optimizer = kind(model.parameters(), lr=1e-2)
+    batches = [
+        (torch.randn(samples, *case["clip"]), torch.randint(0, 2, (samples,)))
+        for samples in case["samples"]
+    ]
+
+    def losses(network: nn.Module, part: Any) -> Any:
+        return nn.functional.cross_entropy(network(part[0]), part[1], reduction="none")
+
+    step = ExactStep(
+        model,
+        optimizer,
+        losses,
+        case["effective_batch"],
+        micro_batch=rung[0],
+        technique=rung[1],
+        clip_grad_norm=1.0,
+        coupling=None if case["norm"] == "group" else case["norm"],
+    )
+    return model, optimizer, step, batches
+
+
+def swap_one_norm(model: Any) -> None:
+    """The first group norm becomes a batch norm."""
+    from torch import nn
+
+    for parent in model.modules():
+        for name, child in parent.named_children():
+            if isinstance(child, nn.GroupNorm):
+                convolution = next(m for m in parent.modules() if hasattr(m, "kernel_size"))
+                deep = len(convolution.kernel_size) == 3
+                kind = nn.BatchNorm3d if deep else nn.BatchNorm2d
+                setattr(parent, name, kind(child.num_channels))
+                return
+
+
+def bits_of(model: Any, optimizer: Any) -> str:
+    """A digest of weights, buffers and the optimizer's state."""
+    import torch
+
+    told = hashlib.sha256()
+    moments = [t for s in optimizer.state.values() for t in s.values() if torch.is_tensor(t)]
+    for tensor in (*model.state_dict().values(), *moments):
+        told.update(tensor.detach().reshape(-1).view(torch.uint8).numpy().data)
+    return told.hexdigest()
+
+
+def under_limit(case: dict[str, Any]) -> dict[str, Any]:
+    """How each step ends under the limit; the weights' bits after each."""
+    import torch
+
+    from reelfit.errors import OutOfMemoryError, UpdateError
+    from reelfit.memory.limits import limit_host_memory
+    from reelfit.memory.record import host_memory
+
+    model, optimizer, step, batches = prepare(case, (case["micro_batch"], case["technique"]))
+    limit_host_memory(host_memory().rss_bytes + case["budget_mib"] * MIB)
+    ends: list[dict[str, Any]] = []
+    for batch in batches:
+        before = bits_of(model, optimizer)
+        state = torch.get_rng_state()
+        try:
+            outcome = step(batch)
+        except OutOfMemoryError as error:
+            changed = bits_of(model, optimizer) != before
+            ends.append({"end": "clear error", "changed": changed, "said": str(error)[:60]})
+            break
+        except UpdateError:
+            ends.append({"end": "to be loaded again"})
+            break
+        ends.append(
+            {
+                "end": "exact",
+                "samples": outcome.samples,
+                "rung": [step.rung.micro_batch, step.rung.technique],
+                "retries": outcome.retries,
+                "bits": bits_of(model, optimizer),
+                "generator": hashlib.sha256(state.numpy().data).hexdigest(),
+            }
+        )
+    return {"ends": ends}
+
+
+def planned(case: dict[str, Any], rungs: list[list[Any]]) -> dict[str, Any]:
+    """The bits after each step, cut from its start as the limited one was cut in the end."""
+    from reelfit.memory.rungs import Rung
+
+    model, optimizer, step, batches = prepare(case, (rungs[0][0], rungs[0][1]))
+    found = []
+    for batch, rung in zip(batches, rungs, strict=False):
+        step.rung = Rung(*rung)
+        step(batch)
+        found.append(bits_of(model, optimizer))
+    return {"bits": found}
+
+
+def in_child(work: Any, *arguments: Any) -> dict[str, Any]:
+    """What ``work`` returns, from a fork of this process, or the signal that ended it."""
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        signal.alarm(SECONDS)
+        try:
+            os.write(write, json.dumps(work(*arguments)).encode())
+            os._exit(0)
+        except BaseException as error:
+            os.write(write, json.dumps({"wrong": f"{type(error).__name__}: {error}"}).encode())
+            os._exit(1)
+    os.close(write)
+    with os.fdopen(read, "rb") as told:
+        text = told.read()
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return {"wrong": f"killed by {signal.Signals(os.WTERMSIG(status)).name}"}
+    return json.loads(text)
+
+
+def attempts(case: dict[str, Any]) -> dict[str, Any]:
+    """What the launcher makes of a case: after a native crash it is tried again a rung lower."""
+    from reelfit.memory.rungs import Rung, rung_below
+
+    deaths = 0
+    while True:
+        found = in_child(under_limit, case) | {"deaths": deaths}
+        if not found.get("wrong", "").startswith("killed by SIG"):
+            return found
+        deaths += 1
+        below = rung_below(Rung(case["micro_batch"], case["technique"]), TECHNIQUES)
+        if deaths > 3 or below is None:
+            return {"ends": [{"end": "clear error", "said": found["wrong"]}], "deaths": deaths}
+        case |= {"micro_batch": below.micro_batch, "technique": below.technique}
+
+
+def judge(case: dict[str, Any]) -> tuple[str, str]:
+    """How a case ended, and what was wrong with it."""
+    found = attempts(case)
+    if "wrong" in found:
+        return found["wrong"].split(":")[0], json.dumps([case, found])
+    ends = found["ends"]
+    exact = [end for end in ends if end["end"] == "exact"]
+    if exact:
+        wanted = in_child(planned, case, [end["rung"] for end in exact])
+        if wanted.get("bits") != [end["bits"] for end in exact]:
+            return "other bits", json.dumps([case, ends, wanted])
+    if [end["samples"] for end in exact] != case["samples"][: len(exact)]:
+        return "samples lost", json.dumps([case, ends])
+    if any(end.get("changed") for end in ends):
+        return "changed by a step that was not done", json.dumps([case, ends])
+    how = ends[-1]["end"]
+    if sum(end["retries"] for end in exact):
+        how += ", recovered"
+    return how + (", after a crash of native code" if found["deaths"] else ""), ""
+
+
+def main() -> None:
+    """Runs the cases and prints what became of them."""
+    cases = int(sys.argv[1]) if len(sys.argv) > 1 else 500
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 20261124
+    import torch  # once, here: every case is a fork
+
+    import reelfit.training.step  # noqa: F401
+
+    torch.set_num_threads(1)
+    chance, began = random.Random(seed), time.monotonic()
+    ends: Counter[str] = Counter()
+    wrong = []
+    for number in range(cases):
+        end, what = judge(draw(chance))
+        ends[end] += 1
+        if what:
+            wrong.append(what)
+            print(number, end, what, file=sys.stderr, flush=True)
+    figures = {
+        "cases": cases,
+        "seed": seed,
+        "seconds": round(time.monotonic() - began, 1),
+        "ends": dict(sorted(ends.items())),
+        "wrong": wrong,
+    }
+    if len(sys.argv) > 1:
+        print(json.dumps(figures))
+    else:
+        from measured import write_result
+
+        write_result("fuzz", figures)
+
+
+if __name__ == "__main__":
+    if "MALLOC_MMAP_THRESHOLD_" not in os.environ:  # the C library reads it when it is loaded
+        told = child_environment(os.environ, threads=1)
+        os.execve(sys.executable, [sys.executable, *sys.argv], told)
+    main()
