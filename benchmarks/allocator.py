@@ -1,8 +1,9 @@
 """What each variable of a child's environment is worth here, in seconds and resident memory.
 
 Fresh child processes, every environment once in each round, so that the machine's moods fall on
-all alike; processor seconds, of all threads, are told beside those of the clock, since other
-programs run here. The GPU's variable needs a GPU and is not measured here.
+all alike. Each has one thread, and processor seconds are told beside those of the clock: other
+programs run here. So the variables of threads are not measured, which only keep processes side by
+side from each other's processors, nor the GPU's, which needs a GPU.
 """
 
 import json
@@ -19,7 +20,6 @@ from typing import Any
 from measured import write_result
 
 from reelfit.memory.allocator import child_variables
-from reelfit.memory.budget import available_cores
 from reelfit.memory.kernel import Resident, resident_of
 
 ROUNDS = 3
@@ -29,21 +29,14 @@ VIDEOS = 8
 
 
 def environments() -> dict[str, dict[str, str]]:
-    """Nothing set, each alone (thread counts together), the two about large blocks, and all."""
-    ours = {v.name: v.value for v in child_variables({}, threads=available_cores())}
-    threads = {name: value for name, value in ours.items() if name.endswith("_THREADS")}
+    """Nothing set, each alone, the two about large blocks, and all."""
+    ours = {v.name: v.value for v in child_variables({}, threads=1)}
     alone = {
         name: {name: ours[name]}
         for name in ("MALLOC_ARENA_MAX", "MALLOC_MMAP_THRESHOLD_", "THP_MEM_ALLOC_ENABLE")
     }
     large = alone["MALLOC_MMAP_THRESHOLD_"] | alone["THP_MEM_ALLOC_ENABLE"]
-    return {
-        "nothing": {},
-        **alone,
-        "thread counts": threads,
-        "threshold + pages": large,
-        "all": ours,
-    }
+    return {"nothing": {}, **alone, "threshold + pages": large, "all": ours}
 
 
 def train(model: str) -> dict[str, float]:
@@ -53,6 +46,7 @@ def train(model: str) -> dict[str, float]:
     from reelfit.models import make_model
     from reelfit.training.optimizer import make_optimizer
 
+    torch.set_num_threads(1)
     torch.manual_seed(0)
     network = make_model(model, {}).build(num_outputs=2)  # type: ignore[attr-defined]
     optimizer = make_optimizer(network, learning_rate=1e-3, weight_decay=0.01)
@@ -69,7 +63,7 @@ def train(model: str) -> dict[str, float]:
 
 
 def cut_clips(folder: Path) -> dict[str, float]:
-    """The same for one video decoded and augmented once, with one thread."""
+    """The same for one video decoded and augmented once."""
     import torch
 
     from reelfit.augment import apply_augmentation, check_strengths, draw_augmentation
@@ -144,6 +138,7 @@ def main() -> None:
             for workload in (*BATCHES, "clips"):
                 for name, environment in environments().items():
                     found[workload, name].append(measure(workload, videos, environment))
+                    print(workload, name, found[workload, name][-1], file=sys.stderr, flush=True)
     table: dict[str, Any] = defaultdict(dict)
     for (workload, name), figures in found.items():
         table[workload][name] = {
@@ -152,7 +147,7 @@ def main() -> None:
     for workload, rows in table.items():
         print(f"{workload:<24}{'seconds':>9}{'processor':>11}{'peak MiB':>10}{'ratio':>8}")
         for name, row in rows.items():
-            ratio = row["seconds"] / rows["nothing"]["seconds"]
+            ratio = row["processor_seconds"] / rows["nothing"]["processor_seconds"]
             print(
                 f"  {name:<22}{row['seconds']:>9.4f}{row['processor_seconds']:>11.4f}"
                 f"{row['peak_mib']:>10.1f}{ratio:>8.2f}"

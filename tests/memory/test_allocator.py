@@ -63,6 +63,13 @@ def test_in_a_child_freed_tensors_are_back_with_the_system():
     assert left < 8 * 2**20
 
 
+@LINUX
+def test_a_child_that_decodes_keeps_what_it_frees_for_the_next_frame():
+    kept = child_environment({}, threads=1, trains=False)
+    assert "MALLOC_MMAP_THRESHOLD_" not in kept
+    assert kept["MALLOC_ARENA_MAX"] == "1"
+
+
 def test_the_threads_of_a_child_are_those_it_was_given():
     bare = {name: value for name, value in os.environ.items() if not name.endswith("_THREADS")}
     text = "import torch, polars; print([torch.get_num_threads(), polars.thread_pool_size()])"

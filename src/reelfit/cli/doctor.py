@@ -32,13 +32,14 @@ ANSWER_SECONDS = 120
 def examine(runs: Path) -> dict[str, Any]:
     """All findings as JSON values; ``problems`` says in sentences what no study can run with."""
     threads = available_cores()
+    variables = child_variables(os.environ, threads=threads)
     found: dict[str, Any] = {
         "reelfit": __version__,
         "python": {"version": platform.python_version(), "executable": sys.executable},
         "processors": {"usable": threads, "installed": os.cpu_count()},
         "memory": {**asdict(free_memory()), "auto_bytes": host_budget("auto")},
         "disk": {"folder": str(runs.absolute()), "free_bytes": _free_disk(runs)},
-        "environment": [asdict(v) for v in child_variables(os.environ, threads=threads)],
+        "environment": [asdict(v) for v in variables],
         **_ask_torch(threads),
     }
     return found | {"problems": list(_problems(found))}

@@ -153,7 +153,7 @@ class LocalLauncher(Launcher):
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=told,
-                env=child_environment(os.environ, threads=threads),
+                env=child_environment(os.environ, threads=threads, trains=stage.shrinks),
                 start_new_session=True,  # the terminal's Ctrl-C reaches the parent alone
             )
         child = _Child(attempt, process, budget_bytes, time.monotonic(), kills)

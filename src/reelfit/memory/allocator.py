@@ -25,10 +25,15 @@ class Variable:
     why: str
 
 
-def child_variables(environment: Mapping[str, str], *, threads: int) -> list[Variable]:
-    """What Reelfit sees to in a child's environment; what the user set stands."""
+def child_variables(
+    environment: Mapping[str, str], *, threads: int, trains: bool = True
+) -> list[Variable]:
+    """What Reelfit sees to in a child's environment; what the user set stands.
+
+    ``trains`` is for children whose memory is planned by their tensors.
+    """
     found = []
-    for name, value, why in _settings(threads):
+    for name, value, why in _settings(threads, trains):
         theirs = next((n for n in _names(name) if n in environment), None)
         if theirs is None:
             found.append(Variable(name, value, "reelfit", why))
@@ -37,17 +42,19 @@ def child_variables(environment: Mapping[str, str], *, threads: int) -> list[Var
     return found
 
 
-def child_environment(environment: Mapping[str, str], *, threads: int) -> dict[str, str]:
+def child_environment(
+    environment: Mapping[str, str], *, threads: int, trains: bool = True
+) -> dict[str, str]:
     """The whole environment of a child."""
-    ours = {v.name: v.value for v in child_variables(environment, threads=threads)}
-    return {**environment, **ours}
+    variables = child_variables(environment, threads=threads, trains=trains)
+    return {**environment, **{v.name: v.value for v in variables}}
 
 
 def _names(name: str) -> tuple[str, ...]:
     return (name, *_ITS_OTHER_NAMES) if name == GPU_ALLOCATOR else (name,)
 
 
-def _settings(threads: int) -> Iterator[tuple[str, str, str]]:
+def _settings(threads: int, trains: bool) -> Iterator[tuple[str, str, str]]:
     """Name, value and reason; benchmarks/allocator.py measures what each is worth."""
     if sys.platform.startswith("linux"):
         yield (
@@ -56,17 +63,18 @@ def _settings(threads: int) -> Iterator[tuple[str, str, str]]:
             "with one arena, what one thread frees is used by the next, and a hard limit is "
             "met by an exception and not by a crash",
         )
-        yield (
-            "MALLOC_MMAP_THRESHOLD_",
-            str(128 * 2**10),
-            "tensors go back to the system when they are freed, so that resident memory "
-            "follows the live ones and a plan can be kept",
-        )
+        if trains:  # decoding takes twice the processor's time with it, to hold 41 MiB for 43
+            yield (
+                "MALLOC_MMAP_THRESHOLD_",
+                str(128 * 2**10),
+                "in children that train, tensors go back to the system when they are freed, so "
+                "that resident memory follows the live ones and a plan can be kept",
+            )
         yield (
             "THP_MEM_ALLOC_ENABLE",
             "1",
-            "torch asks for huge pages for tensors of 2 MiB and more, which pays back the page "
-            "faults that giving memory back costs",
+            "torch asks for huge pages for tensors of 2 MiB and more, which wins back much of the "
+            "time that giving memory back costs",
         )
     yield (
         "OMP_NUM_THREADS",  # MKL and OpenBLAS follow it, where the user set nothing of their own
