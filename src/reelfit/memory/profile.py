@@ -54,7 +54,7 @@ class Components:
 
     def total(self) -> int:
         """The peak."""
-        return sum(asdict(self).values())
+        return sum(getattr(self, field.name) for field in fields(self))
 
     def largest(self) -> tuple[str, int]:
         """The component with the most bytes, by name."""

@@ -18,6 +18,7 @@ from reelfit.tasks.task import Task
 from reelfit.training.fit import autocast_dtype
 from reelfit.training.optimizer import make_optimizer
 from reelfit.training.predicting import to_input
+from reelfit.training.recovery import clean_shortage
 from reelfit.training.step import ExactStep
 
 PROBED = (1, 2)
@@ -92,10 +93,11 @@ class Rehearsal:
             for micro_batch in PROBED:
                 step.rung = Rung(micro_batch, name)
                 try:
-                    if name == techniques[0]:
-                        step(self._make_batch(micro_batch))  # libraries compile what it needs
-                    optimizer.zero_grad(set_to_none=True)
-                    probed[name].append(self._measure(step))
+                    with clean_shortage("rehearsing"):
+                        if name == techniques[0]:
+                            step(self._make_batch(micro_batch))  # libraries compile what it needs
+                        optimizer.zero_grad(set_to_none=True)
+                        probed[name].append(self._measure(step))
                 except OutOfMemoryError:
                     break
                 finally:
