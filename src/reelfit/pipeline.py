@@ -1,18 +1,21 @@
 """The stages in order; what stands under its key is not done again."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Any, Final
 
 from reelfit.data.listing import Listing, read_listing
+from reelfit.errors import OutOfMemoryError
 from reelfit.files import digest, write_json
+from reelfit.memory.plan import Plan
 from reelfit.runs import Run, timestamp
 from reelfit.stages.check import Check
 from reelfit.stages.clips import Clips
 from reelfit.stages.evaluate import Evaluate
 from reelfit.stages.features import Features
 from reelfit.stages.index import Index
+from reelfit.stages.profile import ProfileModels
 from reelfit.stages.report import Report
 from reelfit.stages.split import Split
 from reelfit.stages.stage import GATHER, Stage, Unit
@@ -21,6 +24,7 @@ from reelfit.study import Study
 
 STAGES: Final[tuple[Stage, ...]] = (
     Check(),
+    ProfileModels(),
     Index(),
     Split(),
     Clips(),
@@ -54,13 +58,23 @@ class Display:
     unit_ends: Callable[[dict[str, Any]], None]
     """Takes the facts that ``events.jsonl`` has of it."""
     end: Callable[[Stage], None]
+    plans: Callable[[dict[str, Plan | OutOfMemoryError]], None]
+    """Takes how each network's steps will be cut, or why one sample does not fit."""
 
 
 def run_stages(
-    run: Run, study: Study, listing: Listing, launcher: Launcher, display: Display
+    run: Run,
+    study: Study,
+    listing: Listing,
+    launcher: Launcher,
+    display: Display,
+    *,
+    only: Container[str] | None = None,
 ) -> None:
-    """Runs every stage that does not stand, from the first to the report."""
+    """Runs every stage that does not stand, from the first to the report, or some of them alone."""
     for stage, key in stage_keys(study, listing):
+        if only is not None and stage.name not in only:
+            continue
         if stands(run, stage, key):
             continue
         units = stage.units(run, study, listing, key=key)
@@ -72,7 +86,8 @@ def run_stages(
         write_json(run.state / f"{stage.name}.json", {"key": key, "ended": timestamp()})
         run.event("stage_ends", stage=stage.name)
         display.end(stage)
-    write_json(run.state / "finished.json", {"ended": timestamp()})
+    if only is None:
+        write_json(run.state / "finished.json", {"ended": timestamp()})
 
 
 def listing_of(study: Study) -> Listing:

@@ -97,10 +97,15 @@ def find_run(study: Study, *, listing_digest: str) -> Run | None:
     return None
 
 
-def start_run(study: Study, *, listing_digest: str, facts: dict[str, Any]) -> Run:
-    """A new run folder with its study, its environment and what was settled at its start."""
+def start_run(
+    study: Study, *, listing_digest: str, facts: dict[str, Any], experiment: str | None = None
+) -> Run:
+    """A new run folder with its study, its environment and what was settled at its start.
+
+    It stands in the folder of ``experiment``, which is the study's name by default.
+    """
     wanted = study_hash(study)
-    run = Run(_new_folder(study.runs / study.name, wanted[:8]))
+    run = Run(_new_folder(study.runs / (experiment or study.name), wanted[:8]))
     write_text(run.study_file, study_text(study))
     write_json(run.file("environment.json"), environment())
     settled = {"run_id": run.run_id, "study_hash": wanted, "listing_digest": listing_digest}

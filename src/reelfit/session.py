@@ -3,14 +3,14 @@
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from types import FrameType
 from typing import Any
 
 from reelfit.data.listing import Listing
-from reelfit.errors import RunError, StudyError
+from reelfit.errors import OutOfMemoryError, RunError, StudyError
 from reelfit.launch.local import LocalLauncher
 from reelfit.memory.budget import (
     UNIT_BYTES,
@@ -19,10 +19,16 @@ from reelfit.memory.budget import (
     format_size,
     host_budget,
 )
+from reelfit.memory.plan import Plan
 from reelfit.memory.record import MemoryLog, host_memory
 from reelfit.pipeline import Display, all_stand, is_same_work, listing_of, run_stages
 from reelfit.runs import Run, find_run, held, start_run
+from reelfit.stages.plans import plans_of
+from reelfit.stages.stage import Stage
 from reelfit.study import Study
+
+_PLANS = ".plan"
+"""The folder of runs that are only planned; no study can have this name."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,14 @@ def _workers(study: Study) -> int:
     return most if asked == "auto" else min(asked, most)
 
 
-def _work(run: Run, study: Study, listing: Listing, display: Display) -> None:
+def _work(
+    run: Run,
+    study: Study,
+    listing: Listing,
+    display: Display,
+    *,
+    only: Container[str] | None = None,
+) -> None:
     host_bytes = host_budget(study.memory.host)
     if host_bytes < UNIT_BYTES:
         raise RunError(
@@ -103,7 +116,8 @@ def _work(run: Run, study: Study, listing: Listing, display: Display) -> None:
     outcome = "failed"
     try:
         with _ends_like_interrupt(), memory:
-            run_stages(run, study, listing, launcher, display)
+            told = _telling_plans(run, study, display)
+            run_stages(run, study, listing, launcher, told, only=only)
         outcome = "done"
     except KeyboardInterrupt:
         outcome = "interrupted"
@@ -111,6 +125,51 @@ def _work(run: Run, study: Study, listing: Listing, display: Display) -> None:
     finally:
         peak_mb = round(host_memory().peak_bytes / 2**20, 2)
         run.event("session_ends", outcome=outcome, host_peak_mb=peak_mb)
+
+
+def foresee(study: Study, *, display: Display) -> dict[str, Plan | OutOfMemoryError]:
+    """The plan of each network, or why there is none, by check and profile alone.
+
+    Nothing is trained and no run is left; what was measured stays in the store.
+
+    Raises:
+        ReelfitError: as ``carry_out``; also where one sample does not fit the whole budget.
+    """
+    listing = listing_of(study)
+    run = start_run(
+        study,
+        listing_digest=listing.digest,
+        facts=_settle(study, listing),
+        experiment=_PLANS,
+    )
+    try:
+        with held(run):
+            _work(run, study, listing, display, only=("check", "profile"))
+        return _plans(run, study)
+    finally:
+        shutil.rmtree(run.folder)
+        with suppress(OSError):  # another plan is being made
+            run.folder.parent.rmdir()
+
+
+def _plans(run: Run, study: Study) -> dict[str, Plan | OutOfMemoryError]:
+    host_bytes, workers = host_budget(study.memory.host), _workers(study)
+    return plans_of(run, study, host_bytes=host_bytes, workers=workers)
+
+
+def _telling_plans(run: Run, study: Study, display: Display) -> Display:
+    """The same display, which tells the plans as well when training begins."""
+
+    def begin(stage: Stage, items: int) -> None:
+        if stage.name == "train":
+            plans = _plans(run, study)
+            for model, plan in plans.items():
+                facts = {"error": str(plan)} if isinstance(plan, OutOfMemoryError) else asdict(plan)
+                run.event("plan", model=model, **facts)
+            display.plans(plans)
+        display.begin(stage, items)
+
+    return replace(display, begin=begin)
 
 
 @contextmanager

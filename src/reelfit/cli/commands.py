@@ -6,6 +6,8 @@ Heavy imports stand inside the commands: ``reelfit --help`` answers in a blink.
 import json
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -93,6 +95,30 @@ def demo(  # noqa: PLR0913, PLR0917  the options of a command
             out, seed=seed, sources=sources, videos=videos, report_progress=counted
         )
     _run(study_file, [*(changes or []), *_memory_changes(memory)], fresh=fresh, voice=voice)
+
+
+@app.command()
+def plan(
+    study_file: StudyFile,
+    changes: Changes = None,
+    memory: Memory = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what each network will hold and how its steps are cut, without training it."""
+    from reelfit.cli.display import choose_voice
+    from reelfit.errors import OutOfMemoryError
+    from reelfit.session import foresee
+    from reelfit.study_yaml import read_study
+
+    voice = choose_voice(quiet=True, verbose=False, as_json=as_json)
+    asked = read_study(study_file, changes=[*(changes or []), *_memory_changes(memory)])
+    with _mendable(study_file, voice):
+        plans = foresee(asked, display=voice.display())
+    voice.plans(plans)
+    if not plans:
+        typer.echo("no model of this study is a network: nothing is cut")
+    if any(isinstance(plan, OutOfMemoryError) for plan in plans.values()):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -191,16 +217,13 @@ def study(
 
 def _run(study_file: Path, changes: list[str], *, fresh: bool, voice: "Voice") -> None:
     from reelfit.session import carry_out
-    from reelfit.study_yaml import line_of, read_study
+    from reelfit.study_yaml import read_study
 
     asked = read_study(study_file, changes=changes)
     again = shlex.join(["reelfit", *sys.argv[1:]]).replace(" --fresh", "")
     try:
-        session = carry_out(asked, fresh=fresh, display=voice.display(), on_run=voice.begins)
-    except StudyError as error:
-        voice.close()
-        where = line_of(study_file, error.place) if error.place else ""
-        raise StudyError(f"{study_file}{where}: {error}" if error.place else str(error)) from None
+        with _mendable(study_file, voice):
+            session = carry_out(asked, fresh=fresh, display=voice.display(), on_run=voice.begins)
     except RunError as error:
         voice.close()
         raise RunError(f"{error}\nto go on once it is mended: {again}") from None
@@ -210,6 +233,19 @@ def _run(study_file: Path, changes: list[str], *, fresh: bool, voice: "Voice") -
         raise typer.Exit(130) from None
     voice.close()
     voice.ends(session)
+
+
+@contextmanager
+def _mendable(study_file: Path, voice: "Voice") -> Iterator[None]:
+    """What the study asks in vain is shown with its line."""
+    from reelfit.study_yaml import line_of
+
+    try:
+        yield
+    except StudyError as error:
+        voice.close()
+        where = line_of(study_file, error.place) if error.place else ""
+        raise StudyError(f"{study_file}{where}: {error}" if error.place else str(error)) from None
 
 
 def _memory_changes(memory: str | None) -> list[Any]:

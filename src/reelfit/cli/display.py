@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from rich.console import Console
@@ -22,9 +22,12 @@ from rich.text import Text
 from typing_extensions import override
 
 from reelfit.cli.overview import summary_of
+from reelfit.errors import OutOfMemoryError
+from reelfit.memory.plan import Plan
 from reelfit.pipeline import Display
 from reelfit.runs import Run
 from reelfit.session import Session
+from reelfit.stages.plans import plan_rows
 from reelfit.stages.stage import Stage
 
 LINE_SECONDS = 10.0
@@ -62,7 +65,22 @@ class Voice:
             advance=self._advance,
             unit_ends=self._unit_ends,
             end=self._end,
+            plans=lambda plans: self.plans(plans) if self.verbose or self.as_json else None,
         )
+
+    def plans(self, plans: dict[str, Plan | OutOfMemoryError]) -> None:
+        """The table of what each network's step will hold, and why it is cut so."""
+        made = {model: plan for model, plan in plans.items() if isinstance(plan, Plan)}
+        if self.as_json:
+            for model, plan in plans.items():
+                facts = asdict(plan) if isinstance(plan, Plan) else {"error": str(plan)}
+                self._print_json(event="plan", model=model, **facts)
+            return
+        if made:
+            print_table(plan_rows(made), keys_are_names=True)
+        for model, plan in plans.items():
+            said = f"{model}: {plan.why}" if isinstance(plan, Plan) else f"error: {plan}"
+            sys.stdout.write(f"{said}\n")
 
     @contextmanager
     def counting(self, name: str, items: str) -> Iterator[Callable[[int, int], None]]:
@@ -206,12 +224,14 @@ class _TimeLeft(TimeRemainingColumn):
         return Text("") if task.finished else super().render(task)
 
 
-def print_table(rows: Sequence[dict[str, Any]]) -> None:
-    """Rows of the same keys as a table on standard output."""
+def print_table(rows: Sequence[dict[str, Any]], *, keys_are_names: bool = False) -> None:
+    """Rows of the same keys as a table on standard output; names of models stay as they are."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, name in enumerate(rows[0]):
         justify: Literal["left", "right"] = "right" if number else "left"
-        table.add_column(name.replace("_", " "), justify=justify, no_wrap=True)
+        table.add_column(
+            name if keys_are_names else name.replace("_", " "), justify=justify, no_wrap=True
+        )
     for row in rows:
         table.add_row(*map(_shown, row.values()))
     Console(width=None if sys.stdout.isatty() else 200).print(table)

@@ -1,0 +1,159 @@
+"""What each network needs of memory, measured before anything is decoded or trained.
+
+Reads ``models.json`` -> writes ``profiles.json``; each profile stands in the store as well.
+Runs again when the models, the clips' shape, the classes or the precision change, and never for a
+budget. Peak memory: a step of two micro-batches of two random clips, where it fits.
+"""
+
+import platform
+from importlib.metadata import version
+from io import BytesIO
+from pathlib import Path
+from typing import Any, ClassVar, final
+
+from reelfit.data.listing import Listing
+from reelfit.files import digest, read_json, write_json
+from reelfit.memory.limits import limit_gpu_memory, limit_host_memory
+from reelfit.memory.profile import Profile, profile_values
+from reelfit.runs import Run
+from reelfit.stages.plans import PROFILES, plan_for, read_profiles
+from reelfit.stages.stage import Context, Stage, Unit
+from reelfit.study import ModelChoice, Study
+
+
+@final
+class ProfileModels(Stage):
+    """One unit per network that was not profiled yet with these clips on this machine."""
+
+    name: ClassVar[str] = "profile"
+    version: ClassVar[int] = 1
+    items: ClassVar[str] = "networks"
+    reads: ClassVar[tuple[str, ...]] = ("check",)
+    writes: ClassVar[tuple[str, ...]] = (PROFILES,)
+    all_threads: ClassVar[bool] = True
+
+    def settings(self, study: Study) -> Any:
+        """The models, the shape of their input and their arithmetic."""
+        models = [choice.model_dump(mode="json") for choice in study.models]
+        return [study.task, models, study.clips.frames, study.clips.size, study.train.precision]
+
+    def inputs(self, listing: Listing) -> Any:
+        """How many numbers a network gives."""
+        return len(listing.classes)
+
+    def units(self, run: Run, study: Study, listing: Listing, *, key: str) -> list[Unit]:
+        """The networks without a profile in the store."""
+        return [
+            Unit(self.name, choice.id, 1, {"model": choice.id})
+            for choice in _networks(run, study)
+            if not _place(run, study, choice).exists()
+        ]
+
+    def work(self, run: Run, study: Study, unit: Unit, context: Context) -> None:
+        """Profiles one network; one whose probes all fitted is kept in the store."""
+        choice = next(c for c in study.models if c.id == unit.facts["model"])
+        profile = _rehearse(run, study, choice, context)
+        values = profile_values(profile)
+        if all(len(technique.probed) > 1 for technique in profile.techniques):
+            write_json(_place(run, study, choice), values)
+        write_json(_here(run, choice), values)
+        context.report_progress(1, 1)
+
+    def gather(self, run: Run, study: Study, listing: Listing, context: Context) -> None:
+        """All profiles in one file.
+
+        Raises:
+            OutOfMemoryError: one sample of some model does not fit, though it had all the memory.
+        """
+        found = {}
+        for choice in _networks(run, study):
+            place = _place(run, study, choice)
+            found[choice.id] = read_json(place if place.exists() else _here(run, choice))
+        write_json(run.file(PROFILES), found)
+        host_bytes = context.memory.budget_bytes
+        for model, profile in read_profiles(run).items():
+            plan_for(
+                model, profile, study, host_bytes=host_bytes or profile.device_bytes, workers=1
+            )
+
+
+def _networks(run: Run, study: Study) -> list[ModelChoice]:
+    models = read_json(run.file("models.json"))
+    return [choice for choice in study.models if models[choice.id]["parameters"]]
+
+
+def _place(run: Run, study: Study, choice: ModelChoice) -> Path:
+    """Where the store keeps the profile; its name says all that it depends on."""
+    facts = [
+        ProfileModels.version,
+        study.task,
+        choice.name,
+        choice.options,
+        len(run.facts()["classes"]),
+        study.clips.frames,
+        study.clips.size,
+        study.train.precision,
+        run.facts()["threads"],
+        version("torch"),
+        processors_in_words(),
+    ]
+    return run.store / "profiles" / f"{digest(facts)[:32]}.json"
+
+
+def _here(run: Run, choice: ModelChoice) -> Path:
+    return run.folder / choice.id / "profile.json"
+
+
+def _rehearse(run: Run, study: Study, choice: ModelChoice, context: Context) -> Profile:
+    import torch
+
+    from reelfit.models import make_model
+    from reelfit.models.model import Network
+    from reelfit.tasks import TASKS
+    from reelfit.training.rehearsal import Rehearsal
+
+    torch.set_num_threads(context.threads)
+    _use_tables()
+    model = make_model(choice.name, choice.options)
+    assert isinstance(model, Network)
+    task = TASKS[study.task](len(run.facts()["classes"]), None)  # type: ignore[call-arg]
+    on_gpu = torch.cuda.is_available()
+    if context.memory.budget_bytes is not None:
+        limit_host_memory(context.memory.budget_bytes)
+    if on_gpu and isinstance(study.memory.gpu, int):
+        limit_gpu_memory(study.memory.gpu)
+    return Rehearsal(
+        build=lambda: model.build(num_outputs=task.num_outputs),
+        task=task,
+        frames=study.clips.frames,
+        size=study.clips.size,
+        device=torch.device("cuda" if on_gpu else "cpu"),
+        precision=study.train.precision,
+    ).profile()
+
+
+def _use_tables() -> None:
+    """Reads and joins as training will: the library keeps 28 MiB from then on, part of the base."""
+    import polars as pl
+
+    table = BytesIO()
+    pl.DataFrame({"video_id": ["one"], "copy": [0]}).write_parquet(table)
+    read = pl.read_parquet(BytesIO(table.getvalue()))
+    read.join(read, on="video_id", maintain_order="left").filter(pl.col("copy") == 0)
+
+
+def processors_in_words() -> list[str]:
+    """The kinds of processors and GPUs here, read without torch: libraries choose code by them."""
+    found = [platform.machine()]
+    places = [
+        Path("/proc/cpuinfo"),
+        *sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")),
+    ]
+    for place in places:
+        lines = place.read_text().splitlines() if place.exists() else []
+        found += dict.fromkeys(
+            line.partition(":")[2].strip()
+            for line in lines
+            if line.lower().startswith(("model name", "model:"))
+        )
+    return found

@@ -1,0 +1,155 @@
+"""A network's profile: its step traced without data, and done for real on a few random clips."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from reelfit.errors import OutOfMemoryError
+from reelfit.memory.profile import ProbedPass, Profile, TechniqueProfile, TracedPass
+from reelfit.memory.record import HostMemory, host_memory
+from reelfit.memory.rungs import Rung, techniques_of
+from reelfit.memory.trace import Traced, trace_step
+from reelfit.tasks.task import Task
+from reelfit.training.fit import autocast_dtype
+from reelfit.training.optimizer import make_optimizer
+from reelfit.training.predicting import to_input
+from reelfit.training.recovery import clean_shortage
+from reelfit.training.step import ExactStep
+
+PROBED = (1, 2)
+TRACED = (1, 16)
+PASSES = 2
+"""Micro-batches of a rehearsed step: from the second on, gradients stand while it computes."""
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What is rehearsed: a network on a task, with clips of one shape.
+
+    What training imports should be imported before, or it is missing from the base.
+    """
+
+    build: Callable[[], nn.Module]
+    task: Task
+    frames: int
+    size: int
+    device: torch.device
+    precision: str
+
+    def profile(self) -> Profile:
+        """Probes first, for what tracing imports would count as theirs.
+
+        A probe that does not fit the limits of this process is left out, and the profile rests on
+        the trace instead. Memory: a step of two micro-batches of two samples each, if that fits.
+        """
+        began = host_memory()
+        probed, resting_bytes = self._probe()
+        ended = host_memory()
+        traced = {name: [self._trace(name, m) for m in TRACED] for name in probed}
+        first, *_ = next(iter(traced.values()))
+        on_cpu = self.device.type == "cpu"
+        base_bytes = began.rss_bytes if on_cpu else 0
+        states_bytes = first.weights_bytes + first.optimizer_bytes + first.buffers_bytes
+        return Profile(
+            device=self.device.type,
+            device_bytes=_device_bytes(self.device),
+            frames=self.frames,
+            size=self.size,
+            host_bytes=began.rss_bytes if on_cpu else ended.rss_bytes,
+            base_bytes=base_bytes,
+            libraries_bytes=max(0, resting_bytes - base_bytes - states_bytes),
+            reserved_bytes=_untouched(began, ended) if on_cpu else 0,
+            weights_bytes=first.weights_bytes,
+            gradients_bytes=first.gradients_bytes,
+            optimizer_bytes=first.optimizer_bytes,
+            buffers_bytes=first.buffers_bytes,
+            sample_bytes=first.batch_bytes,
+            techniques=tuple(
+                TechniqueProfile(name, tuple(map(_as_pass, traced[name])), tuple(probed[name]))
+                for name in probed
+            ),
+        )
+
+    def _probe(self) -> tuple[dict[str, list[ProbedPass]], int]:
+        """The passes of each technique that fit, and what rests when they are done."""
+        network = self.build().to(self.device).train()
+        optimizer = make_optimizer(network, learning_rate=1e-3, weight_decay=0.01)
+        step = ExactStep(
+            network,
+            optimizer,
+            self._losses,
+            effective_batch=PASSES * max(PROBED),
+            autocast_dtype=autocast_dtype(self.precision, self.device),
+            recover=False,
+        )
+        techniques = techniques_of(network, self.device)
+        probed: dict[str, list[ProbedPass]] = {name: [] for name in techniques}
+        for name in techniques:
+            for micro_batch in PROBED:
+                step.rung = Rung(micro_batch, name)
+                try:
+                    with clean_shortage("rehearsing"):
+                        if name == techniques[0]:
+                            step(self._make_batch(micro_batch))  # libraries compile what it needs
+                        optimizer.zero_grad(set_to_none=True)
+                        probed[name].append(self._measure(step))
+                except OutOfMemoryError:
+                    break
+                finally:
+                    optimizer.zero_grad(set_to_none=True)
+        return probed, self._held()
+
+    def _measure(self, step: ExactStep) -> ProbedPass:
+        batch = self._make_batch(PASSES * step.rung.micro_batch)
+        before = self._held()
+        began = time.perf_counter()
+        outcome = step(batch)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        seconds = (time.perf_counter() - began) / PASSES
+        return ProbedPass(step.rung.micro_batch, max(0, outcome.peak_bytes - before), seconds)
+
+    def _trace(self, technique: str, micro_batch: int) -> Traced:
+        return trace_step(
+            self.build,
+            self._losses,
+            self._make_batch,
+            micro_batch=micro_batch,
+            technique=technique,
+            autocast_dtype=autocast_dtype(self.precision, self.device),
+        )
+
+    def _losses(self, network: nn.Module, part: tuple[Tensor, Tensor]) -> Float[Tensor, " batch"]:
+        device = next(network.parameters()).device  # of a traced network it is the CPU
+        return self.task.losses(network(to_input(part[0], device)), part[1].to(device))
+
+    def _make_batch(self, samples: int) -> tuple[Tensor, Tensor]:
+        shape = (samples, self.frames, 3, self.size, self.size)
+        clips = torch.randint(0, 256, shape, dtype=torch.uint8)
+        return clips, torch.zeros(samples, dtype=torch.int64)
+
+    def _held(self) -> int:
+        if self.device.type == "cuda":
+            return torch.cuda.memory_allocated(self.device)
+        return host_memory().rss_bytes
+
+
+def _as_pass(traced: Traced) -> TracedPass:
+    return TracedPass(traced.micro_batch, traced.activations_bytes, traced.peak_bytes)
+
+
+def _untouched(began: HostMemory, ended: HostMemory) -> int:
+    """What was reserved between the two and is not resident."""
+    grown_bytes = ended.data_bytes - began.data_bytes
+    return max(0, grown_bytes - (ended.rss_bytes - began.rss_bytes))
+
+
+def _device_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return int(psutil.virtual_memory().total)
