@@ -22,6 +22,9 @@ bench:                ## every claim measured anew; results dated under benchmar
 	$(RUN) python benchmarks/growth.py
 	$(RUN) python benchmarks/release.py
 	$(RUN) python benchmarks/allocator.py
+	$(RUN) python benchmarks/overhead.py
+	$(RUN) python benchmarks/fuzz.py
+	$(RUN) python benchmarks/chaos.py
 lock:                 ## pins anew (uv from the index); torch and its CUDA packages come by themselves
 	uv pip compile pyproject.toml build.in --extra dev --python-version 3.11 --universal \
 	  --generate-hashes -c constraints.txt --no-emit-package torch --no-annotate --no-header \

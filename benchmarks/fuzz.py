@@ -43,7 +43,7 @@ def draw(chance: random.Random) -> dict[str, Any]:
         "micro_batch": chance.randint(1, batch),
         "technique": chance.choice(["plain", "plain", "checkpointing"]),
         "optimizer": chance.choice(["AdamW", "SGD"]),
-        "budget_mib": int(10 ** chance.uniform(1.4, 2.6)),
+        "budget_mib": int(10 ** chance.uniform(1.3, 2.2)),
         "seed": chance.randrange(2**31),
     }
 

@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,19 @@ def test_the_study_is_one_that_reelfit_reads(tmp_path: Path):
     ]
     for place in re.findall(r"--explain\s+([\w.]+\w)", README):
         assert explain(place)
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_every_program_in_docs_runs(path: Path, tmp_path: Path):
+    for program in re.findall(r"^```python\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE):
+        told = subprocess.run(
+            [sys.executable, "-W", "error", "-c", program],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert told.returncode == 0, told.stderr
 
 
 def test_the_tree_of_folders_names_what_is_there():

@@ -51,7 +51,7 @@ class SmallTraining:
         self.events: list[dict[str, Any]] = []
         self.told: list[tuple[Any, ...]] = []
 
-    def fit(self, *, rung: Rung | None = None, budget_bytes: int = 0, **more: Any) -> Fit:
+    def fit(self, *, rung: Rung | None = None, **more: Any) -> Fit:
         torch.manual_seed(4)
         return Fit(
             network=self.model.build(num_outputs=2),
@@ -68,7 +68,6 @@ class SmallTraining:
             metrics_file=self.folder / "metrics.jsonl",
             journal=StepJournal(self.folder / "steps.jsonl"),
             rung=rung or Rung(self.settings.effective_batch),
-            budget_bytes=budget_bytes,
             on_event=lambda name, **facts: self.events.append({"event": name, **facts}),
             **more,
         )

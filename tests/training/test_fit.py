@@ -66,19 +66,26 @@ def test_a_replay_cuts_each_step_as_it_was_cut(training):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
-def test_what_was_learnt_stays_until_there_is_more_memory(training):
+def test_what_was_learnt_stays_and_a_smaller_plan_is_taken(training):
     some = training("a")
-    first = some.fit(rung=Rung(2), budget_bytes=100)
-    first.should_stop = lambda: first.progress.step == 1
-    with pytest.raises(Interrupted):
-        first.run()
-    for budget_bytes, wanted in ((50, Rung(2)), (100, Rung(2)), (200, Rung(8))):
-        later = some.fit(rung=Rung(8), budget_bytes=budget_bytes)
-        later.should_stop = lambda later=later: True
+    for planned, wanted in ((4, 4), (8, 4), (2, 2), (8, 2)):
+        fit = some.fit(rung=Rung(planned))
+        fit.should_stop = lambda: True
         with pytest.raises(Interrupted):
-            later.run()
-        lines = read_json_lines(some.folder / "steps.jsonl")
-        assert lines[-1]["micro_batch"] == wanted.micro_batch
+            fit.run()
+        assert read_json_lines(some.folder / "steps.jsonl")[-1]["micro_batch"] == wanted
+
+
+@pytest.mark.parametrize(("shortages", "wanted"), [(0, [8, 8]), (1, [8, 4]), (2, [2, 2])])
+def test_a_death_for_want_of_memory_takes_a_rung_less_and_a_second_one_the_old_cuts_as_well(
+    training, shortages, wanted
+):
+    """The first step was done and is known, the checkpoint of it is lost, the second is new."""
+    some = training("a", epochs=1, effective_batch=11)
+    some.fit().journal.write(0, epoch=0, samples=11, rung=Rung(8))
+    some.fit(rung=Rung(8), shortages=shortages).run()
+    lines = read_json_lines(some.folder / "steps.jsonl")[1:]
+    assert [line["micro_batch"] for line in lines] == wanted
 
 
 def test_a_watch_that_finds_memory_nearly_full_cuts_the_next_step_finer(training):

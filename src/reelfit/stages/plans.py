@@ -1,9 +1,10 @@
 """The plans of a run's networks, from their profiles and what each of its processes may hold."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from reelfit.errors import OutOfMemoryError
-from reelfit.files import read_json
+from reelfit.files import read_json, write_json
 from reelfit.memory.budget import FREE_SHARE, format_size
 from reelfit.memory.plan import Plan, make_plan
 from reelfit.memory.profile import Profile, read_profile
@@ -11,6 +12,7 @@ from reelfit.runs import Run
 from reelfit.study import Study
 
 PROFILES = "profiles.json"
+RUNGS = "rungs.json"
 
 
 def read_profiles(run: Run) -> dict[str, Profile]:
@@ -61,6 +63,25 @@ def plans_of(
         except OutOfMemoryError as error:
             found[model] = error
     return found
+
+
+def settle_rungs(run: Run, plans: Mapping[str, Plan | OutOfMemoryError]) -> None:
+    """Keeps how each network's steps are cut for the whole run, from its first session on.
+
+    Sums in other groups round otherwise: a run that was killed and goes on beside other programs,
+    or with fewer workers, is to end with the same bits.
+    """
+    settled = settled_rungs(run)
+    for model, plan in plans.items():
+        if isinstance(plan, Plan) and model not in settled:
+            settled[model] = {"micro_batch": plan.micro_batch, "technique": plan.technique}
+    write_json(run.file(RUNGS), settled)
+
+
+def settled_rungs(run: Run) -> dict[str, dict[str, Any]]:
+    """Micro-batch and technique of each network, as the run's first session planned them."""
+    path = run.file(RUNGS)
+    return dict(read_json(path)) if path.exists() else {}
 
 
 def plan_rows(plans: dict[str, Plan]) -> list[dict[str, Any]]:

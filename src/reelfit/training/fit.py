@@ -57,8 +57,7 @@ class Fit:
     metrics_file: Path
     journal: StepJournal
     rung: Rung
-    """How steps are cut, as planned; a checkpoint of no smaller budget may know better."""
-    budget_bytes: int
+    """How steps are cut, as planned; finer, where a checkpoint has learnt to."""
     shortages: int = 0
     """How often this unit has died for want of memory: each time it takes one rung less."""
     on_event: Callable[..., None] = lambda *_, **__: None
@@ -138,7 +137,9 @@ class Fit:
         known = self.journal.rung_of(self.progress.step)
         if known is not None:
             step.rung = known
-        elif self.nearly_full() and step.need_less():
+            return
+        step.rung = smaller_rung(step.rung, self.rung)  # it may be a replayed one
+        if self.nearly_full() and step.need_less():
             self.on_event("memory_nearly_full", step=self.progress.step, **vars(step.rung))
 
     def _try_step(self, step: ExactStep, samples: tuple[Tensor, ...]) -> StepOutcome | None:
@@ -254,7 +255,7 @@ class Fit:
         settings, rung = self.settings, self.rung
         techniques = techniques_of(self.network, self.device)
         for _ in range(self.shortages):
-            rung = rung_below(rung, techniques) or rung
+            rung = self.rung = rung_below(rung, techniques) or rung
         if self.shortages > 1:  # steps done before may be what kills it
             self.journal.forget()
         self._step = ExactStep(
@@ -299,10 +300,8 @@ class Fit:
         if found is not None:
             self.progress = unpack_state(found, self.network, self.optimizer)
             learnt = Rung(self.progress.micro_batch, self.progress.technique)
-            if self.budget_bytes <= self.progress.budget_bytes:
-                self.rung = smaller_rung(self.rung, learnt)
+            self.rung = smaller_rung(self.rung, learnt)
             self.on_event("resumed", epoch=self.progress.epoch, step=self.progress.step)
-        self.progress.budget_bytes = max(self.budget_bytes, self.progress.budget_bytes)
         if self.metrics_file.exists():  # what was told after the checkpoint is told again
             with self.metrics_file.open("rb+") as told:
                 told.truncate(self.progress.metrics_bytes)

@@ -25,7 +25,6 @@ class Progress:
     micro_batch: int = 0
     technique: str = "plain"
     predict_batch: int = 0
-    budget_bytes: int = 0
     metrics_bytes: int = 0
 
 

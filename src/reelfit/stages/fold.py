@@ -1,0 +1,96 @@
+"""What training on one fold begins from and leaves, whatever the kind of model."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from reelfit.files import append_json_line
+from reelfit.runs import Run, timestamp
+from reelfit.stages.stage import Context
+from reelfit.study import Study
+
+if TYPE_CHECKING:
+    from reelfit.tasks.task import Task
+
+
+def sides_of(run: Run, fold: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Training and validation clips of a fold: copies are of training groups only."""
+    folds = pl.read_parquet(run.file("folds.parquet"))
+    clips = pl.read_parquet(run.file("clips.parquet"))
+    rows = clips.join(folds, on="video_id", maintain_order="left")
+    validation = rows.filter((pl.col("fold") == fold) & (pl.col("copy") == 0))
+    return rows.filter(pl.col("fold") != fold), validation
+
+
+def hold_out(rows: pl.DataFrame, *, share: float, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Training clips without some groups of each class, and the originals of those groups."""
+    from reelfit.data.seeds import generator_for
+
+    held: set[str] = set()
+    generator = generator_for(seed, "holdout")
+    for target in sorted(rows["target"].unique()):
+        groups = rows.filter(pl.col("target") == target)["group"].unique().sort().to_list()
+        count = max(1, round(share * len(groups)))
+        already = sum(group in held for group in groups)
+        free = [group for group in groups if group not in held]
+        held.update(generator.permutation(free)[: max(0, count - already)].tolist())
+    inside = pl.col("group").is_in(sorted(held))
+    return rows.filter(~inside), rows.filter(inside & (pl.col("copy") == 0))
+
+
+def task_of(run: Run, study: Study, train: pl.DataFrame) -> "Task":
+    """The task, its classes weighted by the inverse of their share where the study says so."""
+    import numpy as np
+    import torch
+
+    from reelfit.tasks import TASKS
+
+    num_classes = len(run.facts()["classes"])
+    weights = None
+    if study.train.balance == "class_weights":
+        counts = np.bincount(train["target"].to_numpy(), minlength=num_classes)
+        weights = torch.tensor(len(train) / (num_classes * np.maximum(counts, 1))).float()
+    return TASKS[study.task](num_classes, weights)  # type: ignore[call-arg]
+
+
+def metric_teller(
+    run: Run, path: Path, model: str, fold: int, context: Context
+) -> Callable[[str, str, float | None, int, int], None]:
+    """What takes phase, metric, value, epoch and step, and adds a line to ``path``."""
+
+    def tell(phase: str, metric: str, value: float | None, epoch: int, step: int) -> None:
+        context.memory.place.update(epoch=epoch, global_step=step)
+        line = {
+            "run_id": run.run_id,
+            "timestamp": timestamp(),
+            "step": step,
+            "epoch": epoch,
+            "phase": phase,
+            "fold": fold,
+            "model": model,
+            "metric": metric,
+            "value": value,
+        }
+        append_json_line(path, line)
+
+    return tell
+
+
+def write_predictions(
+    folder: Path, validation: pl.DataFrame, model: str, fold: int, probabilities: Any
+) -> None:
+    """``predictions.parquet`` of one fold: a row per video that it validates."""
+    from reelfit.data.tables import PREDICTIONS, write_table
+
+    table = validation.select(
+        pl.lit(model).alias("model"),
+        pl.lit(fold, dtype=pl.Int32).alias("fold"),
+        "video_id",
+        "group",
+        "target",
+        pl.Series("predicted", probabilities.argmax(1), dtype=pl.Int32),
+        pl.Series("probabilities", probabilities.tolist(), dtype=pl.List(pl.Float64)),
+    )
+    write_table(table, folder / "predictions.parquet", PREDICTIONS)

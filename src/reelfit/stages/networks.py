@@ -1,0 +1,158 @@
+"""One network trained on one fold, within what its process may hold."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from reelfit.errors import Restart, UpdateError
+from reelfit.files import require_room
+from reelfit.memory.limits import limit_gpu_memory, limit_host_memory
+from reelfit.runs import Run
+from reelfit.stages.clips import Clips
+from reelfit.stages.fold import hold_out, metric_teller, sides_of, task_of, write_predictions
+from reelfit.stages.plans import plan_for, read_profiles, settled_rungs
+from reelfit.stages.stage import Context
+from reelfit.study import ModelChoice, Study
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from reelfit.memory.rungs import Rung
+    from reelfit.models.model import Network
+    from reelfit.training.fit import Fit
+    from reelfit.training.predicting import ClipSet
+    from reelfit.training.step import Shortage
+
+
+def train_network(
+    run: Run, study: Study, choice: ModelChoice, model: "Network", fold: int, context: Context
+) -> dict[str, Any]:
+    """Trains it to its end, from its newest checkpoint, and predicts the videos it never saw.
+
+    Raises:
+        Restart: memory ran out while the weights changed; the last checkpoint is whole.
+        OutOfMemoryError: one sample does not fit.
+    """
+    try:
+        return _train(run, study, choice, model, fold, context)
+    except UpdateError as error:
+        raise Restart(str(error)) from None
+
+
+def _train(
+    run: Run, study: Study, choice: ModelChoice, model: "Network", fold: int, context: Context
+) -> dict[str, Any]:
+    import torch
+
+    from reelfit.data.seeds import seed_for
+    from reelfit.data.shards import ShardReader
+    from reelfit.training.fit import Fit
+    from reelfit.training.journal import StepJournal
+    from reelfit.training.state import state_bytes
+
+    torch.set_num_threads(context.threads)
+    seed = seed_for(study.seed, "train", choice.id, fold)
+    folder = run.fold(choice.id, fold)
+    train, validation = sides_of(run, fold)
+    watched = None
+    if study.train.early_stopping is not None:
+        share = study.train.early_stopping.holdout
+        train, watched = hold_out(train, share=share, seed=seed)
+    task = task_of(run, study, train)
+    torch.manual_seed(seed_for(seed, "weights"))
+    network = model.build(num_outputs=task.num_outputs)
+    files = 4 + study.train.keep_epochs  # latest, best, an epoch more, and one being written
+    require_room(folder, files * state_bytes(network), what="the checkpoints of this fold")
+    metrics_file = folder / "metrics.jsonl"
+    if context.memory.budget_bytes is not None:  # after the imports, which are not the model's
+        limit_host_memory(context.memory.budget_bytes)
+    on_gpu = torch.cuda.is_available()
+    if on_gpu and isinstance(study.memory.gpu, int):
+        limit_gpu_memory(study.memory.gpu)
+    with ShardReader(Clips().folder(run, study)) as reader:
+        fit = Fit(
+            network=network,
+            task=task,
+            settings=study.train,
+            reader=reader,
+            train=_clip_set(train),
+            validation=_clip_set(validation),
+            watched=None if watched is None else _clip_set(watched),
+            checkpoints=folder / "checkpoints",
+            seed=seed,
+            device=torch.device("cuda" if on_gpu else "cpu"),
+            report=metric_teller(run, metrics_file, choice.id, fold, context),
+            metrics_file=metrics_file,
+            journal=StepJournal(folder / "steps.jsonl"),
+            rung=_rung(run, study, choice, context),
+            shortages=context.shortages,
+            on_shortage=_shortage_writer(folder, network, context),
+            nearly_full=context.memory.pressed,
+            on_event=context.event,
+            should_stop=context.should_stop,
+        )
+        fit.on_progress = _progress_teller(fit, context)
+        progress = fit.run()
+        fit.use_best()
+        probabilities, _ = fit.predict(fit.validation)
+    write_predictions(folder, validation, choice.id, fold, probabilities)
+    return {
+        "num_train": train["video_id"].n_unique(),
+        "num_validation": validation.height,
+        "best_epoch": progress.best_epoch,
+        "epochs": progress.epoch,
+        "micro_batch": progress.micro_batch,
+    }
+
+
+def _rung(run: Run, study: Study, choice: ModelChoice, context: Context) -> "Rung":
+    """How steps are cut: as settled for the run, or finer where there is less memory now."""
+    from reelfit.memory.rungs import Rung, smaller_rung
+
+    host_bytes = context.memory.budget_bytes
+    assert host_bytes is not None  # the launcher gives every unit its share
+    profile = read_profiles(run)[choice.id]
+    plan = plan_for(choice.id, profile, study, host_bytes=host_bytes, workers=1)
+    now = Rung(plan.micro_batch, plan.technique)
+    settled = settled_rungs(run).get(choice.id)
+    return now if settled is None else smaller_rung(now, Rung(**settled))
+
+
+def _progress_teller(fit: "Fit", context: Context) -> Callable[[int, int], None]:
+    def tell(done: int, total: int) -> None:
+        batch_idx = fit.progress.position // fit.settings.effective_batch
+        context.memory.place.update(epoch=fit.progress.epoch, batch_idx=batch_idx, global_step=done)
+        context.report_progress(done, total)
+
+    return tell
+
+
+def _shortage_writer(
+    folder: Path, network: "nn.Module", context: Context
+) -> Callable[["Shortage", Any], None]:
+    """Writes ``shortage_<step>.json`` with all that was known when memory ran out."""
+    from reelfit.memory.shortage import describe_shortage, write_shortage
+
+    def write(shortage: "Shortage", batch: Any) -> None:
+        rung = {"samples": shortage.samples, **vars(shortage.rung), "phase": shortage.phase}
+        facts = describe_shortage(
+            shortage.message,
+            model=network,
+            batch=batch,
+            place=context.memory.place | rung,
+            budget_bytes=context.memory.budget_bytes,
+            largest=shortage.largest,
+        )
+        step = context.memory.place.get("global_step") or 0
+        write_shortage(folder / f"shortage_{step:06d}_{rung['micro_batch']}.json", facts)
+
+    return write
+
+
+def _clip_set(rows: pl.DataFrame) -> "ClipSet":
+    from reelfit.training.predicting import ClipSet
+
+    manifest = rows.select("shard", "offset", "bytes")
+    return ClipSet(manifest, rows["target"].cast(pl.Int64).to_numpy())
