@@ -18,7 +18,7 @@ from reelfit.data.tables import (
     check_table,
 )
 from reelfit.report import Mistake, ReportContent, Sheet, Strip
-from reelfit.report.content import CURVES, MEMORY, STAGES
+from reelfit.report.content import CURVES, MEMORY, PLANS, STAGES
 
 CLASSES = ["real", "tampered"]
 FIVE_CLASSES = ["walking", "running", "standing", "sitting_down", "getting up"]
@@ -215,6 +215,12 @@ def stages_table(models: list[str]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=STAGES, orient="row")
 
 
+def plans_table(models: list[str]) -> pl.DataFrame:
+    networks = [model for model in models if model != HANDCRAFTED]
+    rows = [(model, "plain", 8, 2, 1000.0 + place, 980.0) for place, model in enumerate(networks)]
+    return pl.DataFrame(rows, schema=PLANS, orient="row")
+
+
 def rejected_table(paths: list[str]) -> pl.DataFrame:
     reasons = ["not a video", "no video stream", "not a video"]
     rows = [
@@ -284,6 +290,7 @@ def make_content(
         curves=curves_table(results),
         memory=memory_table(models),
         stages=stages_table(models),
+        plans=plans_table(models),
         decisions=[
             "r2plus1d, fold 3: the micro-batch went from 8 to 4 after a shortage of memory; "
             "the effective batch stayed 16.",

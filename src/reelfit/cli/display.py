@@ -65,10 +65,12 @@ class Voice:
             advance=self._advance,
             unit_ends=self._unit_ends,
             end=self._end,
-            plans=lambda plans: self.plans(plans) if self.verbose or self.as_json else None,
+            plans=self._plans_before_training,
         )
 
-    def plans(self, plans: dict[str, Plan | OutOfMemoryError]) -> None:
+    def plans(
+        self, plans: dict[str, Plan | OutOfMemoryError], *, console: Console | None = None
+    ) -> None:
         """The table of what each network's step will hold, and why it is cut so."""
         made = {model: plan for model, plan in plans.items() if isinstance(plan, Plan)}
         if self.as_json:
@@ -76,11 +78,12 @@ class Voice:
                 facts = asdict(plan) if isinstance(plan, Plan) else {"error": str(plan)}
                 self._print_json(event="plan", model=model, **facts)
             return
+        console = console or _standard_output()
         if made:
-            print_table(plan_rows(made), keys_are_names=True)
+            console.print(_drawn(plan_rows(made), keys_are_names=True))
         for model, plan in plans.items():
             said = f"{model}: {plan.why}" if isinstance(plan, Plan) else f"error: {plan}"
-            sys.stdout.write(f"{said}\n")
+            console.print(said, markup=False, highlight=False, soft_wrap=True)
 
     @contextmanager
     def counting(self, name: str, items: str) -> Iterator[Callable[[int, int], None]]:
@@ -170,6 +173,10 @@ class Voice:
                 f"in {facts['seconds']:.1f} s{peak}{then}"
             )
 
+    def _plans_before_training(self, plans: dict[str, Plan | OutOfMemoryError]) -> None:
+        if self.as_json or self.verbose:
+            self.plans(plans, console=self.errors)
+
     def _end(self, stage: Stage) -> None:
         self._finish(stage.name)
 
@@ -224,17 +231,25 @@ class _TimeLeft(TimeRemainingColumn):
         return Text("") if task.finished else super().render(task)
 
 
-def print_table(rows: Sequence[dict[str, Any]], *, keys_are_names: bool = False) -> None:
-    """Rows of the same keys as a table on standard output; names of models stay as they are."""
+def print_table(rows: Sequence[dict[str, Any]]) -> None:
+    """Rows of the same keys as a table on standard output."""
+    _standard_output().print(_drawn(rows))
+
+
+def _standard_output() -> Console:
+    return Console(width=None if sys.stdout.isatty() else 200)
+
+
+def _drawn(rows: Sequence[dict[str, Any]], *, keys_are_names: bool = False) -> Table:
+    """The keys as heads of columns; names of models stay as they are."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, name in enumerate(rows[0]):
         justify: Literal["left", "right"] = "right" if number else "left"
-        table.add_column(
-            name if keys_are_names else name.replace("_", " "), justify=justify, no_wrap=True
-        )
+        head = name if keys_are_names else name.replace("_", " ")
+        table.add_column(head, justify=justify, no_wrap=True)
     for row in rows:
         table.add_row(*map(_shown, row.values()))
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    return table
 
 
 def _shown(value: object) -> str:

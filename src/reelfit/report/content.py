@@ -38,6 +38,17 @@ STAGES = {
 }
 """Columns of ``ReportContent.stages``: one row per unit, in the order in which they began."""
 
+PLANS = {
+    "model": pl.String,
+    "technique": pl.String,
+    "micro_batch": pl.Int64,
+    "accumulation": pl.Int64,
+    "predicted_mb": pl.Float64,
+    "measured_mb": pl.Float64,
+}
+"""Columns of ``ReportContent.plans``: one row per network; ``measured_mb`` is the most that any of
+its processes held, null where none was measured."""
+
 
 class Mistake(NamedTuple):
     """A video whose class a model got wrong, with the frames that the model saw."""
@@ -73,7 +84,8 @@ class ReportContent:
     """All that the report tells of a run.
 
     ``predictions``, ``kfold_results``, ``summary``, ``folds`` and ``rejected`` keep the schemas of
-    ``data/tables.py``; ``curves``, ``memory`` and ``stages`` have the columns named above. Where
+    ``data/tables.py``; ``curves``, ``memory``, ``stages`` and ``plans`` have the columns named
+    above. Where
     there are two classes, the second is the positive one.
     """
 
@@ -89,6 +101,7 @@ class ReportContent:
     curves: pl.DataFrame
     memory: pl.DataFrame
     stages: pl.DataFrame
+    plans: pl.DataFrame
     decisions: list[str]
     classes: list[str]
     mistakes: list[Mistake]

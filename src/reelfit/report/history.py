@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from reelfit.report.content import MEMORY, STAGES
+from reelfit.report.content import MEMORY, PLANS, STAGES
 from reelfit.report.wording import count, number
 
 Event = dict[str, Any]
@@ -50,6 +50,34 @@ def memory_table(lines: Iterable[dict[str, Any]]) -> pl.DataFrame:
     return frame.sort("timestamp", maintain_order=True).select(
         (pl.col("timestamp") - pl.col("timestamp").min()).alias("seconds"), *list(MEMORY)[1:]
     )
+
+
+def plan_table(events: Iterable[Event], lines: Iterable[dict[str, Any]]) -> pl.DataFrame:
+    """The last plan of each network beside what its processes held, by the units' ends.
+
+    On a GPU it is beside what torch had allocated there, by the memory log.
+    """
+    plans: dict[str, dict[str, Any]] = {}
+    host_mb: dict[str, float] = {}
+    for event in events:
+        if event["event"] == "plan" and "predicted_resident_bytes" in event:
+            plans[event["model"]] = {
+                **{name: event[name] for name in list(PLANS)[:4]},
+                "predicted_mb": event["predicted_resident_bytes"] / 2**20,
+            }
+        elif event["event"] == "unit_ends" and event["stage"] == "train":
+            model = event["unit"].partition("/")[0]
+            host_mb[model] = max(host_mb.get(model, 0.0), event["host_peak_mb"] or 0.0)
+    gpu_mb: dict[str, float] = {}
+    for line in lines:
+        model, peak_mb = line.get("model"), line.get("max_allocated_mb")
+        if model is not None and peak_mb:
+            gpu_mb[model] = max(gpu_mb.get(model, 0.0), peak_mb)
+    rows = [
+        plan | {"measured_mb": gpu_mb.get(model) or host_mb.get(model) or None}
+        for model, plan in plans.items()
+    ]
+    return pl.DataFrame(rows, schema=PLANS)
 
 
 def worked_seconds(events: list[Event]) -> float:

@@ -12,6 +12,7 @@ from reelfit.report.tables import (
     every_fold_table,
     folds_table,
     models_table,
+    plans_table,
     reasons_table,
     rejected_table,
     spread_table,
@@ -49,7 +50,11 @@ def _sections(content: ReportContent) -> list[tuple[str, str, list[Table]]]:
     return [
         ("Models", "", models),
         ("Confusion matrices", READING, confusion_tables(content)),
-        ("Time and memory", "", [stages_table(content), units_table(content)]),
+        (
+            "Time and memory",
+            "",
+            [stages_table(content), plans_table(content), units_table(content)],
+        ),
         ("What was rejected", "", rejected if content.rejected.height else []),
         ("Folds", "", [folds_table(content)]),
         ("Environment", "", environment_tables(content.environment)[:1]),

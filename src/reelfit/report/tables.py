@@ -126,6 +126,32 @@ def stages_table(content: ReportContent) -> Table:
     return Table(caption, columns, body, kind="bars")
 
 
+def plans_table(content: ReportContent) -> Table:
+    """Each network's predicted peak beside the measured one."""
+    body = [
+        [
+            Cell(row["model"]),
+            Cell(row["technique"]),
+            Cell(number(row["micro_batch"], 0)),
+            Cell(number(row["accumulation"], 0)),
+            Cell(number(row["predicted_mb"], 0)),
+            Cell(number(row["measured_mb"], 0)),
+            Cell(_difference(row["predicted_mb"], row["measured_mb"])),
+        ]
+        for row in content.plans.to_dicts()
+    ]
+    columns = ["Model", "Rung", "Samples per pass", "Passes per step", "Predicted, MiB"]
+    columns += ["Measured, MiB", "Difference"]
+    caption = "The peak that was planned for each network, beside the highest of its processes."
+    return Table(caption, columns, body, 2)
+
+
+def _difference(predicted_mb: float, measured_mb: float | None) -> str:
+    if not measured_mb:
+        return MISSING
+    return f"{100 * (predicted_mb / measured_mb - 1):+.1f} %"
+
+
 def units_table(content: ReportContent) -> Table:
     """Each unit's time and peak."""
     body = [

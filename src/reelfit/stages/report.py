@@ -30,7 +30,7 @@ class Report(Stage):
     """Gathers what stands in the run's folder and draws it."""
 
     name: ClassVar[str] = "report"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("evaluate",)
     writes: ClassVar[tuple[str, ...]] = ("report.html", "report.md")
 
@@ -60,9 +60,16 @@ class Report(Stage):
 def _content(run: Run, study: Study, classes: list[str], reader: "ShardReader") -> Any:
     from reelfit.data import tables
     from reelfit.report import ReportContent
-    from reelfit.report.history import decisions, memory_table, unit_table, worked_seconds
+    from reelfit.report.history import (
+        decisions,
+        memory_table,
+        plan_table,
+        unit_table,
+        worked_seconds,
+    )
 
     events = read_json_lines(run.file("events.jsonl"))
+    lines = read_json_lines(run.file("memory.jsonl"))
     predictions = tables.read_table(run.file("predictions.parquet"), tables.PREDICTIONS)
     summary = tables.read_table(run.file("summary.parquet"), tables.SUMMARY)
     folds = tables.read_table(run.file("folds.parquet"), tables.FOLDS)
@@ -79,8 +86,9 @@ def _content(run: Run, study: Study, classes: list[str], reader: "ShardReader") 
         folds=folds,
         rejected=tables.read_table(run.file("rejected.parquet"), tables.REJECTED),
         curves=_curves(run),
-        memory=memory_table(read_json_lines(run.file("memory.jsonl"))),
+        memory=memory_table(lines),
         stages=unit_table(events),
+        plans=plan_table(events, lines),
         decisions=decisions(events),
         classes=classes,
         mistakes=_mistakes(_best_model(summary), predictions, folds, clips, classes, reader),

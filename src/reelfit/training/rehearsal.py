@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psutil
 import torch
@@ -115,14 +115,19 @@ class Rehearsal:
         return ProbedPass(step.rung.micro_batch, max(0, outcome.peak_bytes - before), seconds)
 
     def _trace(self, technique: str, micro_batch: int) -> Traced:
-        return trace_step(
+        offloaded = technique == "offload"  # which a trace on the CPU would not see
+        traced = trace_step(
             self.build,
             self._losses,
             self._make_batch,
             micro_batch=micro_batch,
-            technique=technique,
+            technique="plain" if offloaded else technique,
             autocast_dtype=autocast_dtype(self.precision, self.device),
         )
+        if not offloaded:
+            return traced
+        passing_bytes = traced.peak_bytes - traced.activations_bytes
+        return replace(traced, activations_bytes=0, peak_bytes=passing_bytes)
 
     def _losses(self, network: nn.Module, part: tuple[Tensor, Tensor]) -> Float[Tensor, " batch"]:
         device = next(network.parameters()).device  # of a traced network it is the CPU
