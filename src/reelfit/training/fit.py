@@ -164,6 +164,7 @@ class Fit:
             "out_of_memory",
             step=state.step,
             phase=shortage.phase,
+            seconds=round(shortage.seconds, 3),
             failed_micro_batch=shortage.rung.micro_batch,
             micro_batch=self._step.rung.micro_batch,
             technique=self._step.rung.technique,

@@ -1,6 +1,7 @@
 """One optimizer step over an effective batch, exact whatever micro-batch memory allows."""
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal
@@ -32,7 +33,8 @@ COSTLY_LAYERS = 8
 class Shortage:
     """One time that memory ran out: in which phase, under which rung, what was said.
 
-    ``largest`` are the largest tensors that were alive, as values.
+    ``largest`` are the largest tensors that were alive, as values; ``seconds`` the time that the
+    failed attempt cost.
     """
 
     phase: str
@@ -40,6 +42,7 @@ class Shortage:
     samples: int
     message: str
     largest: list[dict[str, Any]]
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -157,7 +160,7 @@ class ExactStep:
 
     def _attempt(self, batch: Any, samples: int) -> tuple[float, float] | None:
         """The mean loss and the gradient's norm; None when memory ran out on the way."""
-        phase = "forward and backward"
+        phase, began = "forward and backward", time.monotonic()
         try:
             self.optimizer.zero_grad(set_to_none=True)
             with applied(self.model, self.rung.technique):
@@ -169,7 +172,8 @@ class ExactStep:
                 raise
             # The graph is whole only here: outside, nothing of what was large is left to be seen.
             largest = largest_tensors(self.model, batch=batch) if self.look else []
-            self._shortage = Shortage(phase, self.rung, samples, said_of(error), largest)
+            seconds = time.monotonic() - began
+            self._shortage = Shortage(phase, self.rung, samples, said_of(error), largest, seconds)
             return None
 
     def _accumulate(self, batch: Any, samples: int) -> float:
