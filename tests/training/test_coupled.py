@@ -128,3 +128,42 @@ def test_a_layer_used_twice_is_refused():
     step = ExactStep(model, torch.optim.SGD(model.parameters(), lr=0.1), losses, 4, micro_batch=2)
     with pytest.raises(ValueError, match="used twice"):
         step((torch.randn(4, 4), torch.zeros(4, dtype=torch.int64)))
+
+
+def test_a_layer_without_running_statistics_cannot_be_frozen():
+    model = nn.Sequential(nn.BatchNorm1d(4, track_running_stats=False), nn.Linear(4, 4))
+    step = ExactStep(
+        model,
+        torch.optim.SGD(model.parameters(), lr=0.1),
+        losses,
+        4,
+        micro_batch=2,
+        coupling="freeze",
+    )
+    with pytest.raises(ValueError, match="keeps no running statistics"):
+        step((torch.randn(4, 4), torch.zeros(4, dtype=torch.int64)))
+
+
+@pytest.mark.parametrize("technique", ["plain", "checkpointing"])
+def test_layers_in_lists_are_exact_as_well(technique):
+    class Lists(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linears = nn.ModuleList(nn.Linear(4, 4) for _ in range(2))
+            self.norms = nn.ModuleList(nn.BatchNorm1d(4) for _ in range(2))
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            for linear, norm in zip(self.linears, self.norms, strict=True):
+                inputs = norm(linear(inputs)).tanh()
+            return inputs
+
+    torch.manual_seed(2)
+    model = Lists().double()
+    flat = torch.randn(6, 4).double(), torch.randint(0, 4, (6,))
+    found = []
+    for settings in ({}, {"micro_batch": 2, "coupling": "exact", "technique": technique}):
+        one = copy.deepcopy(model)
+        ExactStep(one, torch.optim.SGD(one.parameters(), lr=0.0), losses, 6, **settings)(flat)
+        found.append([p.grad for p in one.parameters()])
+    for whole, cut in zip(*found, strict=True):
+        torch.testing.assert_close(cut, whole, rtol=1e-9, atol=1e-12)

@@ -11,6 +11,7 @@ import torch
 
 from reelfit.errors import Interrupted
 from reelfit.files import read_json_lines
+from reelfit.memory.allocator import child_environment
 from reelfit.memory.rungs import Rung
 from reelfit.training.checkpoint import SUFFIX
 from small_training import same_weights
@@ -144,3 +145,24 @@ def test_a_real_shortage_gives_samples_up_only_where_the_study_asks(tmp_path, wa
         assert seen + given_up == 11
         assert given_up >= 8
         assert '"samples_skipped"' in told.stdout
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit is Linux's own")
+def test_a_training_goes_on_under_the_limit_that_it_was_stopped_under(tmp_path):
+    """The weights are 66 MB, so the file of a checkpoint is 198 MB: it is not to count as well."""
+
+    def told(way: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "large_weights.py", str(tmp_path), way, "350"],
+            cwd=Path(__file__).parent,
+            env=child_environment({"PATH": ""}, threads=1),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    stopped = told("stop")
+    assert stopped.stderr.endswith("Interrupted\n"), stopped.stderr[-2000:]
+    gone_on = told("go on")
+    assert gone_on.returncode == 0, gone_on.stderr[-2000:]
+    assert (stopped.stdout, gone_on.stdout) == ("1\n", "2\n")

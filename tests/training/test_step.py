@@ -201,3 +201,12 @@ def test_a_real_shortage_ends_like_a_run_at_the_smaller_micro_batch():
         [sys.executable, "-c", SHORTAGE], capture_output=True, text=True, check=False
     )
     assert told.stdout.strip() == "exact", told.stderr[-2000:]
+
+
+def test_a_loss_that_is_a_mean_already_is_refused():
+    with pytest.raises(ValueError, match=r"losses of shape \(\) for 3 samples: give one loss"):
+        stepped(
+            small_model(),
+            losses=lambda model, part: losses(model, part).mean(),
+            micro_batch=3,
+        )

@@ -115,7 +115,7 @@ def plan(
     with _mendable(study_file, voice):
         plans = foresee(asked, display=voice.display())
     voice.plans(plans)
-    if not plans:
+    if not plans and not as_json:
         typer.echo("no model of this study is a network: nothing is cut")
     if any(isinstance(plan, OutOfMemoryError) for plan in plans.values()):
         raise typer.Exit(1)

@@ -96,11 +96,27 @@ def main() -> int:
         return FAILED
     except Exception as error:  # the boundary of the process: the parent is told, the log has all
         traceback.print_exc()
+        if _ran_out_of_memory(error):  # where nothing could recover from it: a fresh process may
+            answers.say(
+                outcome="restart",
+                message=f"memory ran out: {error}",
+                peak_bytes=host_memory().peak_bytes,
+            )
+            return RESTART
         message = f"{type(error).__name__}: {error}"
         answers.say(outcome="crashed", message=message, peak_bytes=host_memory().peak_bytes)
         return FAILED
     answers.say(outcome="done", peak_bytes=host_memory().peak_bytes)
     return 0
+
+
+def _ran_out_of_memory(error: Exception) -> bool:
+    """The same for all; what torch says of it is known only where torch is there to say it."""
+    if "torch" not in sys.modules:
+        return isinstance(error, MemoryError)
+    from reelfit.memory.oom import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def _work(order: Order, answers: _Answers) -> None:

@@ -56,6 +56,7 @@ class _Child:
             self.resident = now
             self.peak_bytes = max(self.peak_bytes, now.peak_bytes)
             self.hard_limit = has_hard_limit(self.process.pid)
+            self.kernel_kills = kernel_kills()  # those so far were of others
 
     def death(self) -> Death:
         """What is known of its end."""

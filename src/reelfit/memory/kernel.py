@@ -32,7 +32,7 @@ def resident_of(pid: int) -> Resident | None:
     }
     if b"VmRSS" not in sizes:  # ended, and not yet waited for
         return None
-    return Resident(sizes[b"VmRSS"], sizes[b"VmHWM"])
+    return Resident(sizes[b"VmRSS"], sizes.get(b"VmHWM", sizes[b"VmRSS"]))  # gVisor has no peak
 
 
 def _elsewhere(pid: int) -> Resident | None:

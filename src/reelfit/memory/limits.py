@@ -2,6 +2,9 @@
 
 import mmap
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from reelfit.errors import OutOfMemoryError
 from reelfit.memory.budget import format_size
@@ -57,8 +60,36 @@ def hard_limit_holds() -> bool:
     return False
 
 
-def limit_gpu_memory(budget_bytes: int) -> None:
-    """Lets torch's caching allocator hold ``budget_bytes`` of this process's GPU, and no more.
+@contextmanager
+def room_for_file(file_bytes: int) -> Iterator[None]:
+    """Lets a file of this size be mapped inside, beside all that the limit allows.
+
+    What reads checkpoints maps the file as if it would change it, and that counts as data, though
+    its pages can be dropped at any time.
+    """
+    if not sys.platform.startswith("linux"):
+        yield
+        return
+    import resource  # not on Windows
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if soft == resource.RLIM_INFINITY:
+        yield
+        return
+    raised = soft + file_bytes
+    if hard != resource.RLIM_INFINITY:
+        raised = min(raised, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (raised, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def limit_gpu_memory(budget_bytes: int, *, device: Any = None) -> None:
+    """Lets torch's caching allocator hold ``budget_bytes`` of a GPU, and no more.
+
+    It is ``device``, a torch device, else the current one.
 
     The CUDA context and libraries hold some hundred MiB beside it, which no process can limit.
 
@@ -67,9 +98,9 @@ def limit_gpu_memory(budget_bytes: int) -> None:
     """
     import torch
 
-    total = torch.cuda.get_device_properties(0).total_memory
+    total = torch.cuda.get_device_properties(device).total_memory
     if budget_bytes > total:
         raise OutOfMemoryError(
             f"memory.gpu is {format_size(budget_bytes)}, the GPU has {format_size(total)}"
         )
-    torch.cuda.set_per_process_memory_fraction(budget_bytes / total)
+    torch.cuda.set_per_process_memory_fraction(budget_bytes / total, device)

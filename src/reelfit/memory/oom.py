@@ -6,6 +6,7 @@ import torch
 
 _BACKEND_WORDS = (
     "can't allocate memory",  # torch's CPU allocator
+    "Cannot allocate memory",  # the system, where torch maps a file
     "not enough memory: you tried to allocate",  # the same on other systems
     "bad_alloc",  # C++ beneath torch
     "could not create a primitive",  # oneDNN, when its scratch memory cannot be had

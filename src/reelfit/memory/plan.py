@@ -87,6 +87,16 @@ def make_plan(
     return _plan(profile, best, budget_bytes, why)
 
 
+def peak_of(
+    profile: Profile, *, micro_batch: int, technique: str, effective_batch: int
+) -> int | None:
+    """The bytes that a step cut so will need; None for a technique that was not profiled."""
+    for each in profile.techniques:
+        if each.technique == technique:
+            return _made(profile, each, micro_batch, effective_batch).components.total()
+    return None
+
+
 def side_by_side(
     profiles: Sequence[Profile], *, host_bytes: int, cores: int, effective_batch: int
 ) -> int:

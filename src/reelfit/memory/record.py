@@ -51,7 +51,8 @@ def _sizes() -> tuple[int, int, int]:
         for name, _, rest in (line.partition(b":") for line in lines)
         if name in (b"VmRSS", b"VmHWM", b"VmData")
     }
-    return sizes[b"VmRSS"], sizes[b"VmHWM"], sizes[b"VmData"]
+    rss = sizes[b"VmRSS"]  # not every system that looks like Linux counts the others
+    return rss, sizes.get(b"VmHWM", rss), sizes.get(b"VmData", rss)
 
 
 _highest_seen = [0]

@@ -68,7 +68,7 @@ def _checkpointed(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         for module in changed:
-            del module.forward
+            vars(module).pop("forward", None)
 
 
 def _blocks(model: nn.Module) -> Iterator[tuple[nn.Module, Callable[..., Any]]]:
@@ -84,7 +84,8 @@ def _blocks(model: nn.Module) -> Iterator[tuple[nn.Module, Callable[..., Any]]]:
             return
     if isinstance(model, nn.ModuleList) and len(model) > 1:
         for child in model:
-            yield child, partial(_again, [child], child.forward)
+            if _has_matrix(child):
+                yield child, partial(_again, [child], child.forward)
         return
     for child in model.children():
         yield from _blocks(child)
@@ -93,11 +94,15 @@ def _blocks(model: nn.Module) -> Iterator[tuple[nn.Module, Callable[..., Any]]]:
 def _joined(sequence: nn.Sequential) -> list[nn.Sequential]:
     blocks: list[list[nn.Module]] = []
     for layer in sequence:
-        begins = any(parameter.ndim > 1 for parameter in layer.parameters())
-        if begins or not blocks:
+        if _has_matrix(layer) or not blocks:
             blocks.append([])
         blocks[-1].append(layer)
     return [nn.Sequential(*layers) for layers in blocks]
+
+
+def _has_matrix(module: nn.Module) -> bool:
+    """Whether there is anything in it whose activations are worth a second pass."""
+    return any(parameter.ndim > 1 for parameter in module.parameters())
 
 
 def _through(blocks: Sequence[nn.Sequential], inputs: Tensor) -> Any:

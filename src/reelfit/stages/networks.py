@@ -9,10 +9,11 @@ import polars as pl
 from reelfit.errors import Restart, UpdateError
 from reelfit.files import require_room
 from reelfit.memory.limits import limit_gpu_memory, limit_host_memory
+from reelfit.memory.plan import peak_of
 from reelfit.runs import Run
 from reelfit.stages.clips import Clips
 from reelfit.stages.fold import hold_out, metric_teller, sides_of, task_of, write_predictions
-from reelfit.stages.plans import plan_for, read_profiles, settled_rungs
+from reelfit.stages.plans import budget_of, plan_for, read_profiles, settled_rungs
 from reelfit.stages.stage import Context
 from reelfit.study import ModelChoice, Study
 
@@ -89,7 +90,8 @@ def _train(
             rung=_rung(run, study, choice, context),
             shortages=context.shortages,
             on_shortage=_shortage_writer(folder, network, context),
-            nearly_full=context.memory.pressed,
+            # On a GPU, fewer samples at once would need no less of the host's memory.
+            nearly_full=context.memory.pressed if not on_gpu else lambda: False,
             on_event=context.event,
             should_stop=context.should_stop,
         )
@@ -108,16 +110,19 @@ def _train(
 
 
 def _rung(run: Run, study: Study, choice: ModelChoice, context: Context) -> "Rung":
-    """How steps are cut: as settled for the run, or finer where there is less memory now."""
-    from reelfit.memory.rungs import Rung, smaller_rung
+    """How steps are cut: as settled for the run, while that fits into what there is now."""
+    from reelfit.memory.rungs import Rung
 
     host_bytes = context.memory.budget_bytes
     assert host_bytes is not None  # the launcher gives every unit its share
     profile = read_profiles(run)[choice.id]
-    plan = plan_for(choice.id, profile, study, host_bytes=host_bytes, workers=1)
-    now = Rung(plan.micro_batch, plan.technique)
     settled = settled_rungs(run).get(choice.id)
-    return now if settled is None else smaller_rung(now, Rung(**settled))
+    if settled is not None:
+        needed = peak_of(profile, effective_batch=study.train.effective_batch, **settled)
+        if needed is not None and needed <= budget_of(profile, study, host_bytes=host_bytes):
+            return Rung(**settled)
+    plan = plan_for(choice.id, profile, study, host_bytes=host_bytes, workers=1)
+    return Rung(plan.micro_batch, plan.technique)
 
 
 def _progress_teller(fit: "Fit", context: Context) -> Callable[[int, int], None]:

@@ -30,7 +30,13 @@ def coupled_layers(model: nn.Module) -> list[_BatchNorm]:
 
 @contextmanager
 def frozen(layers: Sequence[_BatchNorm]) -> Iterator[None]:
-    """The layers use, and leave, their running statistics inside."""
+    """The layers use, and leave, their running statistics inside.
+
+    Raises:
+        ValueError: a layer keeps none.
+    """
+    if any(layer.running_mean is None for layer in layers):
+        raise ValueError("a batch norm layer keeps no running statistics: it cannot be frozen")
     modes = [layer.training for layer in layers]
     for layer in layers:
         layer.eval()

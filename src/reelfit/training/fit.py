@@ -15,6 +15,7 @@ from reelfit.data.batches import Batch, balanced_order, batches, epoch_order
 from reelfit.data.seeds import seed_for
 from reelfit.data.shards import ShardReader
 from reelfit.errors import Interrupted, OutOfMemoryError
+from reelfit.memory.limits import room_for_file
 from reelfit.memory.release import release
 from reelfit.memory.rungs import Rung, rung_below, smaller_rung, techniques_of
 from reelfit.tasks.task import Task
@@ -79,6 +80,7 @@ class Fit:
         self.optimizer = make_optimizer(
             self.network, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay
         )
+        self._take_less_after_deaths()
         self._go_back_to_checkpoint()
         step = self._make_step()
         steps_per_epoch = -(-len(self.train.targets) // settings.effective_batch)
@@ -95,6 +97,7 @@ class Fit:
                 start=state.position,
             ):
                 self._one_step(step, batch, total_steps)
+                del batch  # or two would be alive while the next one is read
                 state.position = position
                 self.on_progress(state.step, total_steps)
                 release(settings.release, steps=state.step, steps_per_epoch=steps_per_epoch)
@@ -122,8 +125,9 @@ class Fit:
         self.network.train()
         self._choose_rung(step)
         samples = (batch.clips, torch.from_numpy(self.train.targets[batch.rows]))
-        self._batch = samples
+        self._batch: tuple[Tensor, ...] | None = samples
         outcome = None if self.journal.was_skipped(state.step) else self._try_step(step, samples)
+        self._batch = None
         if outcome is None:
             self._skip(step, batch)
         else:
@@ -136,11 +140,18 @@ class Fit:
         """The cut of a step done before; else a smaller one where memory is nearly full."""
         known = self.journal.rung_of(self.progress.step)
         if known is not None:
-            step.rung = known
+            step.rung = self._usable(known)
             return
         step.rung = smaller_rung(step.rung, self.rung)  # it may be a replayed one
         if self.nearly_full() and step.need_less():
             self.on_event("memory_nearly_full", step=self.progress.step, **vars(step.rung))
+
+    def _usable(self, rung: Rung) -> Rung:
+        """The rung as this device can take it: a run may go on where there is no GPU."""
+        techniques = techniques_of(self.network, self.device)
+        if rung.technique in techniques:
+            return rung
+        return Rung(rung.micro_batch, techniques[-1])
 
     def _try_step(self, step: ExactStep, samples: tuple[Tensor, ...]) -> StepOutcome | None:
         try:
@@ -153,10 +164,12 @@ class Fit:
     def _skip(self, step: ExactStep, batch: Batch) -> None:
         """Gives the samples up, as the study asked: each is a row, none is in any mean."""
         at, given_up = self.progress.step, len(batch.rows)
+        if self.journal.was_skipped(at):  # before a kill, and told
+            return
+        self.on_event("samples_skipped", step=at, samples=given_up, clips=batch.rows.tolist())
         self.journal.write(
             at, epoch=self.progress.epoch, samples=0, rung=step.rung, skipped=given_up
         )
-        self.on_event("samples_skipped", step=at, samples=given_up, clips=batch.rows.tolist())
 
     def _tell_shortage(self, shortage: Shortage) -> None:
         state = self.progress
@@ -243,8 +256,9 @@ class Fit:
             self.progress.epoch,
         ):
             return
-        best = load_checkpoint(self.checkpoints / f"best{SUFFIX}")
-        load_weights(best.tensors, self.network)
+        path = self.checkpoints / f"best{SUFFIX}"
+        with room_for_file(path.stat().st_size):
+            load_weights(load_checkpoint(path).tensors, self.network)
 
     def _order(self, epoch: int) -> Int64[np.ndarray, " clip"]:
         seed = seed_for(self.seed, "order of clips")
@@ -252,13 +266,15 @@ class Fit:
             return balanced_order(self.train.targets, seed=seed, epoch=epoch)
         return epoch_order(len(self.train.targets), seed=seed, epoch=epoch)
 
-    def _make_step(self) -> ExactStep:
-        settings, rung = self.settings, self.rung
+    def _take_less_after_deaths(self) -> None:
         techniques = techniques_of(self.network, self.device)
         for _ in range(self.shortages):
-            rung = self.rung = rung_below(rung, techniques) or rung
+            self.rung = rung_below(self.rung, techniques) or self.rung
         if self.shortages > 1:  # steps done before may be what kills it
             self.journal.forget()
+
+    def _make_step(self) -> ExactStep:
+        settings, rung = self.settings, self.rung
         self._step = ExactStep(
             self.network,
             self.optimizer,
@@ -295,13 +311,18 @@ class Fit:
         save_checkpoint(path, pack_state(self.network, self.optimizer, state))
 
     def _go_back_to_checkpoint(self) -> None:
-        found, set_aside = newest_checkpoint(self.checkpoints)
+        files = [path.stat().st_size for path in self.checkpoints.glob(f"*{SUFFIX}")]
+        with room_for_file(max(files, default=0)):
+            found, set_aside = newest_checkpoint(self.checkpoints)
+            resumed = found is not None
+            if found is not None:
+                self.progress = unpack_state(found, self.network, self.optimizer)
+            del found  # with it goes the mapping of its file
         for said in set_aside:
             self.on_event("checkpoint_set_aside", message=said)
-        if found is not None:
-            self.progress = unpack_state(found, self.network, self.optimizer)
+        if resumed:
             learnt = Rung(self.progress.micro_batch, self.progress.technique)
-            self.rung = smaller_rung(self.rung, learnt)
+            self.rung = smaller_rung(self.rung, self._usable(learnt))
             self.on_event("resumed", epoch=self.progress.epoch, step=self.progress.step)
         if self.metrics_file.exists():  # what was told after the checkpoint is told again
             with self.metrics_file.open("rb+") as told:

@@ -45,14 +45,17 @@ class Start:
         return cls(
             {name: buffer.clone() for name, buffer in model.named_buffers()},
             torch.get_rng_state(),
-            torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            torch.cuda.get_rng_state_all()
+            if torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+            else [],
             {} if scaler is None else scaler.state_dict(),
         )
 
     def restore(self, model: nn.Module, scaler: "torch.amp.GradScaler | None") -> None:
         """Puts everything back in place."""
         for name, buffer in model.named_buffers():
-            buffer.copy_(self.buffers[name])
+            if name in self.buffers:  # the failed attempt may have made some
+                buffer.copy_(self.buffers[name])
         torch.set_rng_state(self.generator)
         if self.device_generators:
             torch.cuda.set_rng_state_all(self.device_generators)

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from reelfit.errors import OutOfMemoryError
+from reelfit.errors import OutOfMemoryError, UpdateError
 from reelfit.memory.profile import ProbedPass, Profile, TechniqueProfile, TracedPass
 from reelfit.memory.record import HostMemory, host_memory
 from reelfit.memory.rungs import Rung, techniques_of
@@ -98,7 +98,7 @@ class Rehearsal:
                             step(self._make_batch(micro_batch))  # libraries compile what it needs
                         optimizer.zero_grad(set_to_none=True)
                         probed[name].append(self._measure(step))
-                except OutOfMemoryError:
+                except (OutOfMemoryError, UpdateError):
                     break
                 finally:
                     optimizer.zero_grad(set_to_none=True)

@@ -109,8 +109,10 @@ class ExactStep:
         allocate_state(self.optimizer)
         if self.memory is not None:
             budget_bytes = self.memory if isinstance(self.memory, int) else parse_size(self.memory)
-            limit = limit_gpu_memory if self.device.type == "cuda" else limit_host_memory
-            limit(budget_bytes)
+            if self.device.type == "cuda":
+                limit_gpu_memory(budget_bytes, device=self.device)
+            else:
+                limit_host_memory(budget_bytes)
 
     def __call__(self, batch: Any) -> StepOutcome:
         """One step over ``batch``.
@@ -215,7 +217,13 @@ class ExactStep:
         with torch.autocast(
             self.device.type, self.autocast_dtype, enabled=self.autocast_dtype is not None
         ):
-            loss = self.losses(self.model, self.split(batch, begin, end)).sum() / samples
+            each = self.losses(self.model, self.split(batch, begin, end))
+            if each.shape != (end - begin,):
+                raise ValueError(
+                    f"losses of shape {tuple(each.shape)} for {end - begin} samples: give one loss "
+                    'per sample, as reduction="none" does, not their mean'
+                )
+            loss = each.sum() / samples
         return loss if self.scaler is None else self.scaler.scale(loss)
 
     def _clip(self, loss: float) -> float:
@@ -242,6 +250,7 @@ class ExactStep:
         with clean_shortage("while a failed step was undone"):
             start.restore(self.model, self.scaler)
             release_failed_memory()
+            self._restart_peak()  # the failed attempt filled the budget; the step may not
         rung = Rung(min(self.rung.micro_batch, samples), self.rung.technique)
         below = rung_below(rung, self.techniques)
         if not self.recover:
