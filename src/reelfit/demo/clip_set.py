@@ -41,7 +41,7 @@ clips: {frames: 8, size: 96, copies: 2, augment: light}
 
 folds: {count: 5}
 models: [handcrafted_logistic, naive_cnn, r2plus1d]
-train: {epochs: 8, effective_batch: 16}
+train: {epochs: 6, effective_batch: 16}
 """
 
 
