@@ -109,7 +109,7 @@ def test_a_killed_demo_goes_on_with_the_clip_that_is_missing(tmp_path: Path):
 
 def test_a_change_of_the_study_by_its_user_stays(tmp_path: Path):
     study = make_demo_set(tmp_path, sources=2)
-    study.write_text(study.read_text().replace("epochs: 8", "epochs: 3"))
+    study.write_text(study.read_text().replace("epochs: 6", "epochs: 3"))
     make_demo_set(tmp_path, sources=2)
     assert read_study(study, environment={}).train.epochs == 3
 
