@@ -33,7 +33,7 @@ name: demo
 # Which clip is tampered with (label 1)? Clips of one source never stand on both sides of a fold.
 videos: {table: videos.csv, path: video_path, label: label, group: source_id}
 
-# No process of the run holds more than this.
+# All processes of the run together hold no more than this.
 memory: {host: 4GiB}
 
 # 8 frames of each clip, and two copies of it that are augmented a little.

@@ -111,7 +111,7 @@ def _count(rows: dict[int, dict[str, Any]], tensor: Tensor, **known: str | None)
     try:
         storage = tensor.untyped_storage()
         place, size_bytes = storage.data_ptr(), storage.nbytes()
-    except (NotImplementedError, RuntimeError):  # sparse, fake and meta tensors have none
+    except (NotImplementedError, RuntimeError):  # torch raises the first for a sparse tensor
         return
     if not size_bytes or not place:
         return

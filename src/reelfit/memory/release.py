@@ -42,10 +42,12 @@ def give_back_free_blocks() -> None:
     """
     cuda = sys.modules.get("torch.cuda")
     if cuda is not None and getattr(cuda, "is_initialized", bool)():
+        # 0.01 ms without a GPU; on one not measured yet. It gives torch no more memory than it had:
+        # what it gives back serves other programs, and blocks that no longer match any size.
         cuda.empty_cache()
     trim = _malloc_trim()
     if trim is not None:
-        trim(0)
+        trim(0)  # 1 to 2 ms; 9 to 13 MiB of a training process, 601 of one whose backward failed
 
 
 @cache
@@ -61,4 +63,6 @@ def collect_garbage() -> int:
 
     Returns the objects found.
     """
+    # 536 to 574 ms of a process with torch, 0.03 to 0.05 after gc.freeze(), and 0 MiB freed: it is
+    # done where a study asks for it alone (benchmarks/release.py).
     return sum(gc.collect() for _ in range(3))
