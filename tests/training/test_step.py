@@ -160,16 +160,20 @@ from reelfit.memory.record import host_memory
 from reelfit.training.step import ExactStep
 from reelfit.errors import OutOfMemoryError
 
+shortages = []
+
 def run(micro_batch, limit_mib, width):
     torch.manual_seed(1)
     model = nn.Linear(4, 4)
     def losses(network, part):
         wide = nn.functional.dropout(network(part[0])).repeat(1, width).exp().tanh()
         return wide.mean(1)
-    shortages, splits = [], []
+    shortages.clear()
+    splits = []
     step = ExactStep(
         model, torch.optim.SGD(model.parameters(), lr=0.1), losses, 16, micro_batch=micro_batch,
-        on_shortage=shortages.append, on_split=lambda rung, samples: splits.append((rung, samples)),
+        on_shortage=lambda shortage, _: shortages.append(shortage),
+        on_split=lambda rung, samples: splits.append((rung, samples)),
     )
     batch = torch.linspace(-1, 1, 64).reshape(16, 4)
     nn.Linear(2, 2)(torch.zeros(1, 2)).sum().backward()  # threads and buffers of torch stand
@@ -181,6 +185,8 @@ def run(micro_batch, limit_mib, width):
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, soft)
     assert len(shortages) == outcome.retries and splits == [(step.rung, 16)]
+    assert all(shortage.then for shortage in shortages)
+    assert not shortages or shortages[-1].then == step.rung
     return outcome, [p.detach().clone() for p in model.parameters()]
 
 short, weights = run(16, 150, 500_000)
@@ -191,6 +197,7 @@ try:
     run(16, 60, 20_000_000)
 except OutOfMemoryError as error:
     assert "one sample does not fit" in str(error)
+    assert [shortage.then is None for shortage in shortages[-2:]] == [False, True]
     print("exact")
 """
 

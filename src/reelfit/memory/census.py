@@ -111,7 +111,7 @@ def _count(rows: dict[int, dict[str, Any]], tensor: Tensor, **known: str | None)
     try:
         storage = tensor.untyped_storage()
         place, size_bytes = storage.data_ptr(), storage.nbytes()
-    except (NotImplementedError, RuntimeError):  # torch raises the first for a sparse tensor
+    except (NotImplementedError, RuntimeError):  # as torch says of sparse and of fake tensors
         return
     if not size_bytes or not place:
         return

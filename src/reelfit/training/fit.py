@@ -125,9 +125,7 @@ class Fit:
         self.network.train()
         self._choose_rung(step)
         samples = (batch.clips, torch.from_numpy(self.train.targets[batch.rows]))
-        self._batch: tuple[Tensor, ...] | None = samples
         outcome = None if self.journal.was_skipped(state.step) else self._try_step(step, samples)
-        self._batch = None
         if outcome is None:
             self._skip(step, batch)
         else:
@@ -171,19 +169,19 @@ class Fit:
             at, epoch=self.progress.epoch, samples=0, rung=step.rung, skipped=given_up
         )
 
-    def _tell_shortage(self, shortage: Shortage) -> None:
-        state = self.progress
-        self.on_event(
-            "out_of_memory",
-            step=state.step,
-            phase=shortage.phase,
-            seconds=round(shortage.seconds, 3),
-            failed_micro_batch=shortage.rung.micro_batch,
-            micro_batch=self._step.rung.micro_batch,
-            technique=self._step.rung.technique,
-            message=shortage.message,
-        )
-        self.on_shortage(shortage, self._batch)
+    def _tell_shortage(self, shortage: Shortage, batch: Any) -> None:
+        if shortage.then is not None:  # else the error or the row of what was skipped tells it
+            self.on_event(
+                "out_of_memory",
+                step=self.progress.step,
+                phase=shortage.phase,
+                seconds=round(shortage.seconds, 3),
+                failed_micro_batch=shortage.rung.micro_batch,
+                micro_batch=shortage.then.micro_batch,
+                technique=shortage.then.technique,
+                message=shortage.message,
+            )
+        self.on_shortage(shortage, batch)
 
     def _end_epoch(self) -> None:
         state = self.progress
@@ -275,7 +273,7 @@ class Fit:
 
     def _make_step(self) -> ExactStep:
         settings, rung = self.settings, self.rung
-        self._step = ExactStep(
+        return ExactStep(
             self.network,
             self.optimizer,
             self._losses,
@@ -289,7 +287,6 @@ class Fit:
             look=True,
             recover=settings.on_out_of_memory == "retry",
         )
-        return self._step
 
     def _write_split(self, rung: Rung, samples: int) -> None:
         state = self.progress

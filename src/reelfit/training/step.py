@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -33,6 +33,7 @@ COSTLY_LAYERS = 8
 class Shortage:
     """One time that memory ran out: in which phase, under which rung, what was said.
 
+    ``then`` is the rung that the step is run again on; None where the step is given up.
     ``largest`` are the largest tensors that were alive, as values; ``seconds`` the time that the
     failed attempt cost.
     """
@@ -43,6 +44,7 @@ class Shortage:
     message: str
     largest: list[dict[str, Any]]
     seconds: float
+    then: Rung | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ class ExactStep:
     count: Callable[[Any], int] = count_samples
     look: bool = False
     """Whether a shortage is to tell the largest tensors alive: some 100 ms each time."""
-    on_shortage: Callable[[Shortage], None] = lambda _: None
+    on_shortage: Callable[[Shortage, Any], None] = lambda _shortage, _batch: None
+    """Told each shortage and its batch, when what the failed attempt held is free again."""
     on_split: Callable[[Rung, int], None] = lambda *_: None
     """Told the rung and the samples of each step before the weights change."""
 
@@ -138,7 +141,7 @@ class ExactStep:
         while (done := self._attempt(batch, samples)) is None:
             # Outside the except block: inside, the traceback would hold the failed graph.
             retries += 1
-            self._go_back(start, samples)
+            self._go_back(start, batch, samples)
         loss, grad_norm = done
         self.on_split(self.rung, samples)
         self._update()
@@ -242,7 +245,7 @@ class ExactStep:
             )
         return norm
 
-    def _go_back(self, start: Start, samples: int) -> None:
+    def _go_back(self, start: Start, batch: Any, samples: int) -> None:
         """Puts back all that the failed attempt changed, and takes the next rung."""
         shortage = self._shortage
         assert shortage is not None
@@ -252,16 +255,18 @@ class ExactStep:
             release_failed_memory()
             self._restart_peak()  # the failed attempt filled the budget; the step may not
         rung = Rung(min(self.rung.micro_batch, samples), self.rung.technique)
-        below = rung_below(rung, self.techniques)
-        if not self.recover:
-            raise OutOfMemoryError(f"memory ran out: {shortage.message}")
-        if below is None:
+        below = rung_below(rung, self.techniques) if self.recover else None
+        with clean_shortage("while a shortage was written down"):
+            self.on_shortage(replace(shortage, then=below), batch)
+        if below is not None:
+            self.rung = below
+        elif self.recover:
             raise OutOfMemoryError(
                 f"one sample does not fit into the memory given: {shortage.message}. "
                 "Give more memory, or make clips.frames or clips.size smaller"
             )
-        self.rung = below
-        self.on_shortage(shortage)
+        else:
+            raise OutOfMemoryError(f"memory ran out: {shortage.message}")
 
     def _update(self) -> None:
         try:
