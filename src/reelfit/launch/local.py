@@ -7,6 +7,7 @@ import signal
 import subprocess  # nosec
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, final
@@ -26,6 +27,7 @@ from reelfit.study import Study
 
 GRACE_SECONDS = 30.0
 """How long an interrupted unit may take for its checkpoint."""
+LOOKS = 10
 LOOK_SECONDS = 0.1
 """Between two looks at what the children hold."""
 
@@ -36,7 +38,9 @@ class _Child:
     process: "subprocess.Popen[bytes]"
     budget_bytes: int
     began: float
-    kernel_kills: int | None
+    kernel_kills: deque[int | None]
+    """The kernel's count at the last looks: what it killed before them was another process, and
+    one that it kills can be seen alive for a moment after it was counted."""
     resident: Resident | None = None
     peak_bytes: int = 0
     hard_limit: bool = False
@@ -56,11 +60,11 @@ class _Child:
             self.resident = now
             self.peak_bytes = max(self.peak_bytes, now.peak_bytes)
             self.hard_limit = has_hard_limit(self.process.pid)
-            self.kernel_kills = kernel_kills()  # those so far were of others
+            self.kernel_kills.append(kernel_kills())
 
     def death(self) -> Death:
         """What is known of its end."""
-        before, after = self.kernel_kills, kernel_kills()
+        before, after = self.kernel_kills[0], kernel_kills()
         return Death(
             ended_by=name_of_end(self.process.returncode),
             held_bytes=None if self.resident is None else self.resident.rss_bytes,
@@ -154,10 +158,12 @@ class LocalLauncher(Launcher):
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=told,
-                env=child_environment(os.environ, threads=threads, trains=stage.shrinks),
+                env=child_environment(os.environ, threads=threads, trains=stage.computes),
                 start_new_session=True,  # the terminal's Ctrl-C reaches the parent alone
             )
-        child = _Child(attempt, process, budget_bytes, time.monotonic(), kills)
+        child = _Child(
+            attempt, process, budget_bytes, time.monotonic(), deque([kills], maxlen=LOOKS)
+        )
         assert process.stdin is not None
         assert process.stdout is not None
         try:

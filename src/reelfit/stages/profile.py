@@ -26,11 +26,12 @@ class ProfileModels(Stage):
     """One unit per network that was not profiled yet with these clips on this machine."""
 
     name: ClassVar[str] = "profile"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     items: ClassVar[str] = "networks"
     reads: ClassVar[tuple[str, ...]] = ("check",)
     writes: ClassVar[tuple[str, ...]] = (PROFILES,)
     all_threads: ClassVar[bool] = True
+    computes: ClassVar[bool] = True
 
     def settings(self, study: Study) -> Any:
         """The models, the shape of their input and their arithmetic."""

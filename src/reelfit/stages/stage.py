@@ -61,6 +61,8 @@ class Stage(ABC):
     """What its units count, in the plural, for the progress shown; empty: it is done at once."""
     all_threads: ClassVar[bool] = False
     """Whether its units share the processors out among them; else each has one thread."""
+    computes: ClassVar[bool] = False
+    """Whether its units run networks, whose memory is planned: they allocate as it was measured."""
     resumes: ClassVar[bool] = False
     """Whether a unit, asked to stop, saves how far it is; else it begins again."""
     shrinks: ClassVar[bool] = False

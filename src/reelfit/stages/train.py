@@ -34,6 +34,7 @@ class Train(Stage):
     reads: ClassVar[tuple[str, ...]] = ("split", "clips", "features")
     writes: ClassVar[tuple[str, ...]] = ("metrics.jsonl",)
     all_threads: ClassVar[bool] = True
+    computes: ClassVar[bool] = True
     resumes: ClassVar[bool] = True
     shrinks: ClassVar[bool] = True
 
