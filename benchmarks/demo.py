@@ -9,6 +9,7 @@ from pathlib import Path
 from measured import write_result
 
 from reelfit.files import read_json_lines
+from reelfit.report.consumption import consumption
 from reelfit.report.history import unit_table
 
 with tempfile.TemporaryDirectory() as folder:
@@ -21,6 +22,7 @@ with tempfile.TemporaryDirectory() as folder:
     run = Path(said.strip()).parent
     events = read_json_lines(run / "events.jsonl")
     units = unit_table(events)
+    foreseen = consumption(read_json_lines(run / "memory.jsonl"), events).predictions
     (parent,) = [event["host_peak_mb"] for event in events if event["event"] == "session_ends"]
 
 stages = {
@@ -37,6 +39,10 @@ write_result(
         "first_seconds": seconds[0],
         "second_seconds": seconds[1],
         "parent_peak_mib": parent,
+        "networks": {
+            each.model: {"predicted_mib": each.predicted_mb, "measured_mib": each.measured_mb}
+            for each in foreseen
+        },
         "stages": stages,
     },
 )

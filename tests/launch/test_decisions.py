@@ -6,6 +6,7 @@ import pytest
 
 from reelfit.launch.attempts import Attempt, Queue, Then, after_death
 from reelfit.launch.death import Death, name_of_end, short_of_memory
+from reelfit.pipeline import STAGES
 from reelfit.stages.stage import Unit
 
 BUDGET = 1000
@@ -111,3 +112,9 @@ def test_a_unit_that_must_be_alone_waits_for_the_others_and_is_left_alone():
     queue.put_back(second)
     assert queue.take([alone], most=2) is None
     assert queue.take([], most=2) == second
+
+
+def test_networks_are_profiled_in_processes_like_those_that_train_them():
+    """Another allocator or other threads, and the plan is of another process."""
+    traits = {stage.name: (stage.computes, stage.all_threads) for stage in STAGES}
+    assert traits["profile"] == traits["train"] == (True, True)
