@@ -130,14 +130,9 @@ def status(
 ) -> None:
     """Say how far the runs are: finished, at work, or stopped."""
     from reelfit.cli.display import print_table
-    from reelfit.cli.overview import overview
+    from reelfit.cli.overview import folder_of_runs, overview
 
-    folder = place
-    if place.is_file():
-        from reelfit.study_yaml import read_study
-
-        study = read_study(place)
-        folder = study.runs / study.name
+    folder = folder_of_runs(place)
     rows = overview(folder)
     if as_json:
         for row in rows:

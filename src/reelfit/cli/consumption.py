@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from reelfit.cli.display import print_table
+from reelfit.cli.overview import folder_of_runs, runs_below
 from reelfit.errors import RunError
 from reelfit.files import read_json_lines, write_text
 from reelfit.report.consumption import Consumption, UnitGrowth, consumption
@@ -21,16 +22,11 @@ def run_at(place: Path) -> Run:
     """
     if (place / "run.json").exists():
         return Run(place)
-    folder = place
-    if place.is_file():
-        from reelfit.study_yaml import read_study
-
-        study = read_study(place)
-        folder = study.runs / study.name
-    found = {path.parent for path in folder.glob("**/run.json")}
+    folder = folder_of_runs(place)
+    found = runs_below(folder)
     if not found:
         raise RunError(f"{folder}: there is no run here; give a run's folder, or a study")
-    return Run(max(found, key=lambda path: path.name))
+    return found[-1]
 
 
 def read_consumption(run: Run) -> Consumption:

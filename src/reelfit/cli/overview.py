@@ -55,11 +55,26 @@ def _highest_peak(run: Run) -> tuple[float, str]:
     return max(peaks, default=(0.0, "no process"))
 
 
+def folder_of_runs(place: Path) -> Path:
+    """Where the runs of a study stand; a folder is that folder."""
+    if not place.is_file():
+        return place
+    from reelfit.study_yaml import read_study
+
+    study = read_study(place)
+    return study.runs / study.name
+
+
+def runs_below(folder: Path) -> list[Run]:
+    """Every run in ``folder`` or below it, oldest first."""
+    found = {path.parent for path in folder.glob("**/run.json")}
+    return [Run(path) for path in sorted(found, key=lambda path: path.name)]
+
+
 def overview(folder: Path) -> list[dict[str, Any]]:
     """Every run below ``folder``, oldest first, and how far it is."""
-    found = {path.parent for path in folder.glob("**/run.json")}
     rows = []
-    for run in (Run(path) for path in sorted(found, key=lambda path: path.name)):
+    for run in runs_below(folder):
         holder = holder_of(run)
         state = "finished" if run.finished else "stopped"
         done = [path.stem for path in run.state.glob("*.json") if path.stem != "finished"]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from reelfit.errors import Interrupted, ReelfitError, Restart, StudyError
+from reelfit.memory.oom import is_out_of_memory
 from reelfit.memory.record import MemoryLog, host_memory
 from reelfit.pipeline import STAGES, listing_of
 from reelfit.runs import Run
@@ -96,7 +97,7 @@ def main() -> int:
         return FAILED
     except Exception as error:  # the boundary of the process: the parent is told, the log has all
         traceback.print_exc()
-        if _ran_out_of_memory(error):  # where nothing could recover from it: a fresh process may
+        if is_out_of_memory(error):  # where nothing could recover from it: a fresh process may
             answers.say(
                 outcome="restart",
                 message=f"memory ran out: {error}",
@@ -108,15 +109,6 @@ def main() -> int:
         return FAILED
     answers.say(outcome="done", peak_bytes=host_memory().peak_bytes)
     return 0
-
-
-def _ran_out_of_memory(error: Exception) -> bool:
-    """The same for all; what torch says of it is known only where torch is there to say it."""
-    if "torch" not in sys.modules:
-        return isinstance(error, MemoryError)
-    from reelfit.memory.oom import is_out_of_memory
-
-    return is_out_of_memory(error)
 
 
 def _work(order: Order, answers: _Answers) -> None:

@@ -1,8 +1,7 @@
 """Recognising that memory ran out, in one place, by type first and by the backends' own words."""
 
 import errno
-
-import torch
+import sys
 
 _BACKEND_WORDS = (
     "can't allocate memory",  # torch's CPU allocator
@@ -20,7 +19,8 @@ _BACKEND_WORDS = (
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether ``error`` says that memory, of the host or of a device, was exhausted."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    torch = sys.modules.get("torch")  # no error of torch without torch: decoding needs none
+    if isinstance(error, MemoryError) or (torch and isinstance(error, torch.OutOfMemoryError)):
         return True
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
