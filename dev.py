@@ -37,10 +37,10 @@ def install() -> None:
     pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar=off"]
     steps = [
         ("an empty environment", [sys.executable, "-m", "venv", "--clear", str(VENV)]),
-        ("torch (the largest part)", [*pip, "-q", "-c", "constraints.txt", "torch"]),
+        ("torch (the largest part)", [*pip, "-qq", "-c", "constraints.txt", "torch"]),
         ("the locked packages",
-         [*pip, "-q", "--require-hashes", "--no-deps", "-r", "requirements.lock"]),
-        ("reelfit itself", [*pip, "-q", "--no-deps", "--no-build-isolation", "-e", "."]),
+         [*pip, "-qq", "--require-hashes", "--no-deps", "-r", "requirements.lock"]),
+        ("reelfit itself", [*pip, "-qq", "--no-deps", "--no-build-isolation", "-e", "."]),
         ("a check of it all", [python, "-m", "pip", "check"]),
     ]  # fmt: skip
     for number, (what, command) in enumerate(steps, 1):

@@ -19,7 +19,6 @@ from reelfit.memory.allocator import child_environment
 
 SECONDS = 120
 TECHNIQUES = ("plain", "checkpointing")
-MIB = 2**20
 
 
 def draw(chance: random.Random) -> dict[str, Any]:
@@ -32,18 +31,18 @@ def draw(chance: random.Random) -> dict[str, Any]:
             ("r2plus1d", {"width": 16}),
         ]
     )
-    batch = chance.choice([1, 2, 3, 5, 8, 13])
+    batch = chance.choice([1, 3, 5, 8, 8, 13])
     return {
         "model": name,
         "options": options,
         "norm": chance.choice(["group", "group", "accept", "exact", "freeze"]),
-        "clip": [chance.choice([1, 4, 8]), 3, *[chance.choice([24, 56, 112])] * 2],
+        "clip": [chance.choice([1, 4, 8]), 3, *[chance.choice([24, 64, 112])] * 2],
         "effective_batch": batch,
         "samples": [batch, chance.randint(1, batch)],
-        "micro_batch": chance.randint(1, batch),
+        "micro_batch": chance.choice([batch, batch, chance.randint(1, batch)]),
         "technique": chance.choice(["plain", "plain", "checkpointing"]),
         "optimizer": chance.choice(["AdamW", "SGD"]),
-        "budget_mib": int(10 ** chance.uniform(1.3, 2.2)),
+        "budget_share": round(chance.uniform(0.35, 1.0), 3),
         "seed": chance.randrange(2**31),
     }
 
@@ -108,6 +107,15 @@ def bits_of(model: Any, optimizer: Any) -> str:
     return told.hexdigest()
 
 
+def needed(case: dict[str, Any]) -> dict[str, Any]:
+    """What the case takes beside what the process holds before it, without a limit."""
+    from reelfit.memory.record import host_memory
+
+    _, _, step, batches = prepare(case, (case["micro_batch"], case["technique"]))
+    before = host_memory().rss_bytes
+    return {"bytes": max(step(batch).peak_bytes for batch in batches) - before}
+
+
 def under_limit(case: dict[str, Any]) -> dict[str, Any]:
     """How each step ends under the limit; the weights' bits after each."""
     import torch
@@ -117,7 +125,7 @@ def under_limit(case: dict[str, Any]) -> dict[str, Any]:
     from reelfit.memory.record import host_memory
 
     model, optimizer, step, batches = prepare(case, (case["micro_batch"], case["technique"]))
-    limit_host_memory(host_memory().rss_bytes + case["budget_mib"] * MIB)
+    limit_host_memory(host_memory().rss_bytes + case["budget_bytes"])
     ends: list[dict[str, Any]] = []
     for batch in batches:
         before = bits_of(model, optimizer)
@@ -196,6 +204,10 @@ def attempts(case: dict[str, Any]) -> dict[str, Any]:
 
 def judge(case: dict[str, Any]) -> tuple[str, str]:
     """How a case ended, and what was wrong with it."""
+    need = in_child(needed, case)
+    if "wrong" in need:
+        return "without a limit: " + need["wrong"], json.dumps(case)
+    case["budget_bytes"] = int(case["budget_share"] * need["bytes"])
     found = attempts(case)
     if "wrong" in found:
         return found["wrong"].split(":")[0], json.dumps([case, found])
