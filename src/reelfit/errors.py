@@ -63,5 +63,5 @@ class Interrupted(Exception):  # noqa: N818  no error: it was asked for
 class Restart(Exception):  # noqa: N818  no error: its unit mends it
     """A unit must begin again from its last checkpoint, in a fresh process and with less memory.
 
-    What this process holds is not to be trusted: memory ran out half way through a change to it.
+    Memory ran out, and what this process holds is not to be trusted with what comes after.
     """

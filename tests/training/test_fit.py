@@ -1,5 +1,6 @@
 """Training goes on exactly where it was, sees every sample, and gives none up unasked."""
 
+import json
 import subprocess
 import sys
 from collections import Counter
@@ -105,6 +106,7 @@ from pathlib import Path
 
 import torch
 
+from reelfit.errors import Restart
 from reelfit.memory.limits import limit_host_memory
 from reelfit.memory.record import host_memory
 from small_training import SmallTraining
@@ -115,11 +117,18 @@ training = SmallTraining(
     epochs=1, effective_batch=8, on_out_of_memory=sys.argv[2],
 )
 torch.nn.Conv3d(3, 8, 3)(torch.zeros(1, 3, 4, 8, 8)).sum().backward()  # libraries take their own
-fit = training.fit()
 limit_host_memory(host_memory().rss_bytes + 200 * 2**20)
-fit.run()
+starts = 0
+while True:
+    starts += 1
+    fit = training.fit()
+    try:
+        fit.run()
+        break
+    except Restart:
+        continue
 predicted = fit.predict(fit.validation)[0]
-print(json.dumps({"events": training.events, "predicted": len(predicted),
+print(json.dumps({"events": training.events, "starts": starts, "predicted": len(predicted),
                   "samples": [line[2] for line in training.told if line[1] == "loss"]}))
 """
 
@@ -137,10 +146,15 @@ def test_a_real_shortage_gives_samples_up_only_where_the_study_asks(tmp_path, wa
     )
     assert told.returncode == 0, told.stderr[-3000:]
     lines = read_json_lines(tmp_path / "steps.jsonl")
-    seen, given_up = (sum(line.get(key, 0) for line in lines) for key in ("samples", "skipped"))
+    last = {line["step"]: line for line in lines}.values()
+    seen, given_up = (sum(line.get(key, 0) for line in last) for key in ("samples", "skipped"))
+    events = json.loads(told.stdout)["events"]
     if way == "retry":
         assert (seen, given_up) == (11, 0)
         assert lines[0]["micro_batch"] < 8
+        resumed = [event for event in events if event["event"] == "resumed"]
+        assert resumed[0] == {"event": "resumed", "epoch": 0, "step": 0}
+        assert json.loads(told.stdout)["starts"] == len(resumed) + 1
     else:
         assert seen + given_up == 11
         assert given_up >= 8

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from reelfit.errors import Restart, UpdateError
+from reelfit.errors import OutOfMemoryError, Restart, UpdateError
 from reelfit.files import require_room
 from reelfit.memory.limits import limit_gpu_memory, limit_host_memory
 from reelfit.memory.plan import peak_of
@@ -33,18 +33,9 @@ def train_network(
     """Trains it to its end, from its newest checkpoint, and predicts the videos it never saw.
 
     Raises:
-        Restart: memory ran out while the weights changed; the last checkpoint is whole.
-        OutOfMemoryError: one sample does not fit.
+        Restart: memory ran out, though the plan fits; the last checkpoint is whole.
+        OutOfMemoryError: one sample does not fit by the plan.
     """
-    try:
-        return _train(run, study, choice, model, fold, context)
-    except UpdateError as error:
-        raise Restart(str(error)) from None
-
-
-def _train(
-    run: Run, study: Study, choice: ModelChoice, model: "Network", fold: int, context: Context
-) -> dict[str, Any]:
     import torch
 
     from reelfit.data.seeds import seed_for
@@ -96,9 +87,12 @@ def _train(
             should_stop=context.should_stop,
         )
         fit.on_progress = _progress_teller(fit, context)
-        progress = fit.run()
-        fit.use_best()
-        probabilities, _ = fit.predict(fit.validation)
+        try:
+            progress = fit.run()
+            fit.use_best()
+            probabilities, _ = fit.predict(fit.validation)
+        except (UpdateError, OutOfMemoryError) as error:  # memory in pieces is whole in a fresh one
+            raise Restart(str(error)) from None
     write_predictions(folder, validation, choice.id, fold, probabilities)
     return {
         "num_train": train["video_id"].n_unique(),

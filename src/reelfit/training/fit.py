@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from reelfit.data.batches import Batch, balanced_order, batches, epoch_order
 from reelfit.data.seeds import seed_for
 from reelfit.data.shards import ShardReader
-from reelfit.errors import Interrupted, OutOfMemoryError
+from reelfit.errors import Interrupted, OutOfMemoryError, Restart
 from reelfit.memory.limits import room_for_file
 from reelfit.memory.release import release
 from reelfit.memory.rungs import Rung, rung_below, smaller_rung, techniques_of
@@ -67,12 +67,14 @@ class Fit:
     nearly_full: Callable[[], bool] = lambda: False
     should_stop: Callable[[], bool] = lambda: False
     progress: Progress = field(default_factory=Progress)
+    _was_short: bool = field(default=False, init=False)
 
     def run(self) -> Progress:
         """Trains to the end, from the newest whole checkpoint if there is one.
 
         Raises:
             Interrupted: ``should_stop`` said so; a checkpoint of this very step is written.
+            Restart: memory ran out, and a checkpoint says how the steps fit from here on.
             OutOfMemoryError: one sample does not fit.
         """
         settings = self.settings
@@ -171,6 +173,7 @@ class Fit:
 
     def _tell_shortage(self, shortage: Shortage, batch: Any) -> None:
         if shortage.then is not None:  # else the error or the row of what was skipped tells it
+            self._was_short = True
             self.on_event(
                 "out_of_memory",
                 step=self.progress.step,
@@ -289,8 +292,21 @@ class Fit:
         )
 
     def _write_split(self, rung: Rung, samples: int) -> None:
+        """Journals the cut; where it was found by a shortage, a fresh process is to make it.
+
+        Libraries below torch that find too little memory take other algorithms without a word, and
+        keep them: gradients of a recovered step were off by 1e-8 here. A process that begins with
+        the cut that fits has the bits of one that was planned so.
+        """
         state = self.progress
         self.journal.write(state.step, epoch=state.epoch, samples=samples, rung=rung)
+        if self._was_short:
+            state.micro_batch, state.technique = rung.micro_batch, rung.technique
+            self._save("latest")  # the weights are those before this step
+            raise Restart(
+                f"memory ran out at step {state.step}, which fits with {rung.micro_batch} samples "
+                f"per pass ({rung.technique})"
+            )
 
     def _losses(self, network: nn.Module, part: tuple[Tensor, ...]) -> Float[Tensor, " batch"]:
         clips, targets = part
