@@ -187,19 +187,28 @@ def in_child(work: Any, *arguments: Any) -> dict[str, Any]:
 
 
 def attempts(case: dict[str, Any]) -> dict[str, Any]:
-    """What the launcher makes of a case: after a native crash it is tried again a rung lower."""
+    """What a training unit makes of a case: each process that crashed or recovered has a successor.
+
+    After a native crash it begins a rung lower, three times at the most; after a recovery it begins
+    with the rung that was found.
+    """
     from reelfit.memory.rungs import Rung, rung_below
 
-    deaths = 0
+    deaths = recoveries = 0
     while True:
-        found = in_child(under_limit, case) | {"deaths": deaths}
-        if not found.get("wrong", "").startswith("killed by SIG"):
+        found = in_child(under_limit, case) | {"deaths": deaths, "recoveries": recoveries}
+        if found.get("wrong", "").startswith("killed by SIG"):
+            deaths += 1
+            below = rung_below(Rung(case["micro_batch"], case["technique"]), TECHNIQUES)
+            if deaths > 3 or below is None:
+                return found | {"ends": [{"end": "clear error", "said": found.pop("wrong")}]}
+            case |= {"micro_batch": below.micro_batch, "technique": below.technique}
+            continue
+        recovered = [end["rung"] for end in found.get("ends", []) if end.get("retries")]
+        if not recovered:
             return found
-        deaths += 1
-        below = rung_below(Rung(case["micro_batch"], case["technique"]), TECHNIQUES)
-        if deaths > 3 or below is None:
-            return {"ends": [{"end": "clear error", "said": found["wrong"]}], "deaths": deaths}
-        case |= {"micro_batch": below.micro_batch, "technique": below.technique}
+        recoveries += 1
+        case |= {"micro_batch": recovered[0][0], "technique": recovered[0][1]}
 
 
 def judge(case: dict[str, Any]) -> tuple[str, str]:
@@ -222,7 +231,7 @@ def judge(case: dict[str, Any]) -> tuple[str, str]:
     if any(end.get("changed") for end in ends):
         return "changed by a step that was not done", json.dumps([case, ends])
     how = ends[-1]["end"]
-    if sum(end["retries"] for end in exact):
+    if found["recoveries"]:
         how += ", recovered"
     return how + (", after a crash of native code" if found["deaths"] else ""), ""
 
