@@ -39,6 +39,10 @@ class Launcher(ABC):
     """Where units run."""
 
     @abstractmethod
+    def prepare(self, stage: Stage) -> dict[str, Plan | OutOfMemoryError]:
+        """Makes ready for a stage: how many units side by side, and the plans of its networks."""
+
+    @abstractmethod
     def run(self, units: list[Unit], *, key: str, stage: Stage) -> None:
         """Runs all units to their end.
 
@@ -78,6 +82,9 @@ def run_stages(
         if stands(run, stage, key):
             continue
         units = stage.units(run, study, listing, key=key)
+        plans = launcher.prepare(stage)
+        if plans:
+            display.plans(plans)
         display.begin(stage, sum(unit.items for unit in units))
         run.event("stage_begins", stage=stage.name, units=len(units))
         if units:

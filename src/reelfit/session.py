@@ -5,7 +5,7 @@ import shutil
 import signal
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
@@ -19,12 +19,11 @@ from reelfit.memory.budget import (
     format_size,
     host_budget,
 )
-from reelfit.memory.plan import Plan, side_by_side
+from reelfit.memory.plan import Plan
 from reelfit.memory.record import MemoryLog, host_memory
 from reelfit.pipeline import Display, all_stand, is_same_work, listing_of, run_stages
 from reelfit.runs import Run, find_run, held, start_run
-from reelfit.stages.plans import plans_of, read_profiles, settle_rungs
-from reelfit.stages.stage import Stage
+from reelfit.stages.plans import plans_of
 from reelfit.study import Study
 
 _PLANS = ".plan"
@@ -116,8 +115,7 @@ def _work(
     outcome = "failed"
     try:
         with _ends_like_interrupt(), memory:
-            told = _planning(run, study, launcher, display)
-            run_stages(run, study, listing, launcher, told, only=only)
+            run_stages(run, study, listing, launcher, display, only=only)
         outcome = "done"
     except KeyboardInterrupt:
         outcome = "interrupted"
@@ -145,46 +143,12 @@ def foresee(study: Study, *, display: Display) -> dict[str, Plan | OutOfMemoryEr
     try:
         with held(run):
             _work(run, study, listing, display, only=("check", "profile"))
-        return _plans(run, study)
+        host_bytes = host_budget(study.memory.host)
+        return plans_of(run, study, host_bytes=host_bytes, most_workers=_workers(study)).plans
     finally:
         shutil.rmtree(run.folder)
         with suppress(OSError):  # another plan is being made
             run.folder.parent.rmdir()
-
-
-def _training_workers(run: Run, study: Study, host_bytes: int) -> int:
-    """Processes side by side while networks train: fewer, where one does not fit its share."""
-    return side_by_side(
-        list(read_profiles(run).values()),
-        host_bytes=host_bytes,
-        cores=_workers(study),
-        effective_batch=study.train.effective_batch,
-    )
-
-
-def _plans(run: Run, study: Study) -> dict[str, Plan | OutOfMemoryError]:
-    host_bytes = host_budget(study.memory.host)
-    workers = _training_workers(run, study, host_bytes)
-    return plans_of(run, study, host_bytes=host_bytes, workers=workers)
-
-
-def _planning(run: Run, study: Study, launcher: LocalLauncher, display: Display) -> Display:
-    """The same display; when training begins, its plans are made, settled and told first."""
-    at_most = launcher.workers
-
-    def begin(stage: Stage, items: int) -> None:
-        launcher.workers = at_most
-        if stage.name == "train":
-            launcher.workers = _training_workers(run, study, launcher.host_bytes)
-            plans = plans_of(run, study, host_bytes=launcher.host_bytes, workers=launcher.workers)
-            settle_rungs(run, plans)
-            for model, plan in plans.items():
-                facts = {"error": str(plan)} if isinstance(plan, OutOfMemoryError) else asdict(plan)
-                run.event("plan", model=model, workers=launcher.workers, **facts)
-            display.plans(plans)
-        display.begin(stage, items)
-
-    return replace(display, begin=begin)
 
 
 @contextmanager

@@ -13,15 +13,17 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, final
 
 from reelfit import errors
-from reelfit.errors import ReelfitError, RunError, StudyError
+from reelfit.errors import OutOfMemoryError, ReelfitError, RunError, StudyError
 from reelfit.launch.attempts import Attempt, Queue, Then, after_death
 from reelfit.launch.child import INTERRUPTED, Order, order_text
 from reelfit.launch.death import Death, name_of_end
 from reelfit.memory.allocator import child_environment
 from reelfit.memory.kernel import Resident, has_hard_limit, kernel_kills, resident_of
+from reelfit.memory.plan import Plan
 from reelfit.memory.record import MIB
 from reelfit.pipeline import Launcher
 from reelfit.runs import Run
+from reelfit.stages.plans import plans_of, settle_rungs
 from reelfit.stages.stage import Stage, Unit
 from reelfit.study import Study
 
@@ -93,6 +95,24 @@ class LocalLauncher(Launcher):
     interrupted: bool = False
     _looked: float = field(default=0.0, init=False)
 
+    def __post_init__(self) -> None:
+        self._side_by_side = self.workers
+
+    def prepare(self, stage: Stage) -> dict[str, Plan | OutOfMemoryError]:
+        """Before training, as many side by side as leave each network enough; cuts are settled."""
+        self._side_by_side = self.workers
+        if stage.name != "train":
+            return {}
+        planned = plans_of(
+            self.run_folder, self.study, host_bytes=self.host_bytes, most_workers=self.workers
+        )
+        self._side_by_side = planned.workers
+        settle_rungs(self.run_folder, planned.plans)
+        for model, plan in planned.plans.items():
+            facts = {"error": str(plan)} if isinstance(plan, OutOfMemoryError) else asdict(plan)
+            self.run_folder.event("plan", model=model, workers=planned.workers, **facts)
+        return planned.plans
+
     def run(self, units: list[Unit], *, key: str, stage: Stage) -> None:
         """Runs all units to their end.
 
@@ -109,7 +129,7 @@ class LocalLauncher(Launcher):
             try:
                 while queue or active:
                     while not self.interrupted:
-                        attempt = queue.take([c.attempt for c in active], most=self.workers)
+                        attempt = queue.take([c.attempt for c in active], most=self._side_by_side)
                         if attempt is None:
                             break
                         active.append(self._start(attempt, key, stage, units, selector))
@@ -137,7 +157,7 @@ class LocalLauncher(Launcher):
     ) -> _Child:
         unit = attempt.unit
         threads = self.threads if stage.all_threads else 1
-        side_by_side = 1 if attempt.alone else min(self.workers, len(units))
+        side_by_side = 1 if attempt.alone else min(self._side_by_side, len(units))
         budget_bytes = self.host_bytes // side_by_side
         order = Order(
             run=str(self.run_folder.folder),

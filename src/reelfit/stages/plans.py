@@ -1,12 +1,13 @@
 """The plans of a run's networks, from their profiles and what each of its processes may hold."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from reelfit.errors import OutOfMemoryError
 from reelfit.files import read_json, write_json
 from reelfit.memory.budget import FREE_SHARE, format_size
-from reelfit.memory.plan import Plan, make_plan
+from reelfit.memory.plan import Plan, make_plan, side_by_side
 from reelfit.memory.profile import Profile, read_profile
 from reelfit.runs import Run
 from reelfit.study import Study
@@ -50,19 +51,33 @@ def plan_for(model: str, profile: Profile, study: Study, *, host_bytes: int, wor
         raise OutOfMemoryError(f"{model}: {error}") from None
 
 
-def plans_of(
-    run: Run, study: Study, *, host_bytes: int, workers: int
-) -> dict[str, Plan | OutOfMemoryError]:
-    """The plan of every network, or why there is none, where ``workers`` share ``host_bytes``."""
+@dataclass(frozen=True)
+class Planned:
+    """How many processes train side by side, and how each network's steps are cut in them."""
+
+    workers: int
+    plans: dict[str, Plan | OutOfMemoryError]
+    """By the id of the model; an error where one sample does not fit."""
+
+
+def plans_of(run: Run, study: Study, *, host_bytes: int, most_workers: int) -> Planned:
+    """The plan of every network, with fewer workers where one would not fit its share."""
+    profiles = read_profiles(run)
+    workers = side_by_side(
+        list(profiles.values()),
+        host_bytes=host_bytes,
+        cores=most_workers,
+        effective_batch=study.train.effective_batch,
+    )
     found: dict[str, Plan | OutOfMemoryError] = {}
-    for model, profile in read_profiles(run).items():
+    for model, profile in profiles.items():
         try:
             found[model] = plan_for(
                 model, profile, study, host_bytes=host_bytes // workers, workers=workers
             )
         except OutOfMemoryError as error:
             found[model] = error
-    return found
+    return Planned(workers, found)
 
 
 def settle_rungs(run: Run, plans: Mapping[str, Plan | OutOfMemoryError]) -> None:
