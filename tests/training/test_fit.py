@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from reelfit.errors import Interrupted
+from reelfit.errors import Interrupted, OutOfMemoryError, Restart
 from reelfit.files import read_json_lines
 from reelfit.memory.allocator import child_environment
-from reelfit.memory.rungs import Rung
+from reelfit.memory.rungs import Rung, techniques_of
 from reelfit.training.checkpoint import SUFFIX
 from small_training import same_weights
 
@@ -98,6 +98,30 @@ def test_a_watch_that_finds_memory_nearly_full_cuts_the_next_step_finer(training
     assert [line["micro_batch"] for line in lines] == [8, 4, 4, 2, 2, 2]
     assert [e["micro_batch"] for e in watched.named("memory_nearly_full")] == [4, 2]
     assert sum(line["samples"] for line in lines) == 2 * 21
+
+
+def test_after_a_process_with_room_for_no_rung_the_next_one_begins_with_the_last(training):
+    some = training("a", epochs=1)
+    unlucky = some.fit()
+    unlucky._losses = no_memory
+    with pytest.raises(Restart, match="planted"):
+        unlucky.run()
+    some.fit().run()
+    lines = read_json_lines(some.folder / "steps.jsonl")
+    assert {line["micro_batch"] for line in lines} == {1}
+    assert sum(line["samples"] for line in lines) == 21
+
+
+def test_too_little_memory_for_the_last_rung_of_a_fresh_process_is_an_error(training):
+    some = training("a", epochs=1)
+    fit = some.fit(rung=Rung(1, techniques_of(some.fit().network, torch.device("cpu"))[-1]))
+    fit._losses = no_memory
+    with pytest.raises(OutOfMemoryError, match="one sample does not fit"):
+        fit.run()
+
+
+def no_memory(*_):
+    raise MemoryError("planted")
 
 
 SHORT = """

@@ -156,10 +156,16 @@ class Fit:
     def _try_step(self, step: ExactStep, samples: tuple[Tensor, ...]) -> StepOutcome | None:
         try:
             return step(samples)
-        except OutOfMemoryError:
-            if self.settings.on_out_of_memory != "skip":
+        except OutOfMemoryError as error:
+            if self.settings.on_out_of_memory == "skip":
+                return None
+            if not self._was_short:
                 raise
-        return None
+            message = str(error)
+        # What the rungs before it left behind (code that oneDNN keeps for each shape of a batch)
+        # is not there in a process that begins with the last one.
+        self._save_rung(step.rung)
+        raise Restart(message)
 
     def _skip(self, step: ExactStep, batch: Batch) -> None:
         """Gives the samples up, as the study asked: each is a row, none is in any mean."""
@@ -301,12 +307,16 @@ class Fit:
         state = self.progress
         self.journal.write(state.step, epoch=state.epoch, samples=samples, rung=rung)
         if self._was_short:
-            state.micro_batch, state.technique = rung.micro_batch, rung.technique
-            self._save("latest")  # the weights are those before this step
+            self._save_rung(rung)
             raise Restart(
                 f"memory ran out at step {state.step}, which fits with {rung.micro_batch} samples "
                 f"per pass ({rung.technique})"
             )
+
+    def _save_rung(self, rung: Rung) -> None:
+        """A checkpoint from which a fresh process begins this step, with the weights before it."""
+        self.progress.micro_batch, self.progress.technique = rung.micro_batch, rung.technique
+        self._save("latest")
 
     def _losses(self, network: nn.Module, part: tuple[Tensor, ...]) -> Float[Tensor, " batch"]:
         clips, targets = part
