@@ -43,8 +43,8 @@ class Launcher(ABC):
         """Makes ready for a stage: how many units side by side, and the plans of its networks."""
 
     @abstractmethod
-    def run(self, units: list[Unit], *, key: str, stage: Stage) -> None:
-        """Runs all units to their end.
+    def run(self, units: list[Unit], *, key: str, stage: Stage) -> bool:
+        """Runs all units to their end; True where some are to be listed again, being others now.
 
         Raises:
             ReelfitError: a unit failed; the others are done all the same.
@@ -81,14 +81,14 @@ def run_stages(
             continue
         if stands(run, stage, key):
             continue
-        units = stage.units(run, study, listing, key=key)
         plans = launcher.prepare(stage)
+        units = stage.units(run, study, listing, key=key)
         if plans:
             display.plans(plans)
         display.begin(stage, sum(unit.items for unit in units))
         run.event("stage_begins", stage=stage.name, units=len(units))
-        if units:
-            launcher.run(units, key=key, stage=stage)
+        while units and launcher.run(units, key=key, stage=stage):
+            units = stage.units(run, study, listing, key=key)
         launcher.run([Unit(stage.name, GATHER)], key=key, stage=stage)
         write_json(run.state / f"{stage.name}.json", {"key": key, "ended": timestamp()})
         run.event("stage_ends", stage=stage.name)

@@ -128,6 +128,9 @@ class Study(Settings):
     """How the videos are split."""
     models: list[Annotated[ModelChoice, BeforeValidator(_model_choice)]] = Field(min_length=1)
     """The models to compare over the same folds."""
+    allow: tuple[Literal["fewer_frames", "smaller_preset"], ...] = ()
+    """What a network may give up, in this order, where not one sample fits the memory: half of its
+    frames, half of its width. It is another model then; the report says so first."""
     train: TrainSettings = TrainSettings()
     """How each model is trained on each fold."""
     evaluate: EvaluateSettings = EvaluateSettings()

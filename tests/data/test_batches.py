@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reelfit.data.batches import balanced_order, batches, epoch_order
+from reelfit.data.batches import balanced_order, batches, epoch_order, spread_frames
 from reelfit.data.shards import ShardReader, write_shard
 
 SEEDS = st.integers(0, 2**40)
@@ -90,6 +90,16 @@ def test_batches_hold_the_clips_of_their_rows_and_the_last_is_smaller(stored):
     assert np.array_equal(np.concatenate([batch.rows for batch, _ in whole]), order)
     for batch, _ in whole:
         assert np.array_equal(batch.clips.numpy(), stored.pixels[batch.rows])
+
+
+def test_fewer_frames_are_the_middles_of_even_parts(stored):
+    ((batch, _),) = read_batches(stored, np.arange(COUNT), size=COUNT, frames=2)
+    count = stored.pixels.shape[1]
+    wanted = stored.pixels[:, [count // 4, 3 * count // 4]]
+    assert np.array_equal(batch.clips.numpy(), wanted)
+    assert spread_frames(8, 4).tolist() == [1, 3, 5, 7]
+    assert spread_frames(5, 2).tolist() == [1, 3]
+    assert spread_frames(3, 3).tolist() == [0, 1, 2]
 
 
 @settings(max_examples=30, deadline=None)

@@ -52,6 +52,9 @@ class Dying(Stage):
         time.sleep(unit.facts.get("seconds", 0))
         context.event("finished", at=time.monotonic())
 
+    def shrink(self, run: Any, study: Any, unit: Any, *, host_bytes: int) -> bool:
+        return bool(unit.facts.get("smaller", False))
+
     def gather(self, run: Any, study: Any, listing: Any, context: Any) -> None:
         raise AssertionError
 

@@ -126,3 +126,20 @@ def test_a_unit_that_gets_further_each_time_is_started_as_often_as_it_takes(
     ends = [{"by": "SIGKILL", "done": done} for done in range(1, 5)]
     started.run([unit("a", *ends)], key="k", stage=Dying())
     assert [row["outcome"] for row in events(started, "unit_ends")] == ["killed"] * 4 + ["done"]
+
+
+@pytest.mark.parametrize("short", [True, False])
+def test_a_unit_that_is_short_of_memory_for_good_is_listed_again_where_its_stage_shrinks_it(
+    launcher: Callable[..., LocalLauncher], short: bool
+):
+    ends = [{"restart": "one sample does not fit"} if short else {"by": "SIGABRT"}] * 3
+    started = launcher()
+    unlucky = unit("a", *ends, smaller=True)
+    if short:
+        assert started.run([unlucky], key="k", stage=Dying())
+    else:
+        with pytest.raises(RunError, match="ended 3 times"):
+            started.run([unlucky], key="k", stage=Dying())
+    last = events(started, "unit_ends")[-1]["then"]
+    assert last == ("smaller model" if short else "given up")
+    assert not started.run([unit("b")], key="k", stage=Dying())

@@ -291,6 +291,7 @@ def make_content(
         memory=memory_table(models),
         stages=stages_table(models),
         plans=plans_table(models),
+        shrunk=[],
         decisions=[
             "r2plus1d, fold 3: the micro-batch went from 8 to 4 after a shortage of memory; "
             "the effective batch stayed 16.",
@@ -336,6 +337,7 @@ def bare(content: ReportContent) -> ReportContent:
         one,
         rejected=one.rejected.clear(),
         memory=one.memory.clear(),
+        shrunk=[],
         decisions=[],
         mistakes=[],
         contact_sheet=[],
@@ -370,6 +372,7 @@ def hostile(content: ReportContent) -> ReportContent:
         summary=renamed(content.summary),
         curves=renamed(content.curves),
         rejected=rejected_table([path]),
+        shrunk=["<script>alert(10)</script> [a](javascript:alert(11))"],
         decisions=["<script>alert(8)</script> [a](javascript:alert(9))"],
         classes=classes,
         mistakes=[mistake._replace(path=path, label=classes[0], model=names["r2plus1d"])],

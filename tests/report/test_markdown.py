@@ -1,3 +1,4 @@
+import dataclasses
 import re
 
 import polars as pl
@@ -50,6 +51,13 @@ def test_the_verdict_stands_before_the_first_table(content: ReportContent):
     before = text[: text.index("## Models")]
     assert "**r2plus1d is better than chance: ROC AUC" in before
     assert content.run_id in before
+
+
+def test_what_a_model_gave_up_stands_before_the_verdict(content: ReportContent):
+    shrunk = dataclasses.replace(content, shrunk=["r2plus1d is a smaller one: 4 of 8 frames."])
+    text = render_markdown(shrunk)
+    assert text.index("**Note first:** r2plus1d is a smaller one") < text.index("**r2plus1d is")
+    assert "Note first" not in render_markdown(content)
 
 
 def test_rejections_and_decisions_are_told(content: ReportContent):

@@ -82,7 +82,9 @@ class Voice:
         if made:
             console.print(_drawn(plan_rows(made), keys_are_names=True))
         for model, plan in plans.items():
-            said = f"{model}: {plan.why}" if isinstance(plan, Plan) else f"error: {plan}"
+            said = f"error: {plan}"
+            if isinstance(plan, Plan):
+                said = f"{model}: {'; '.join([*plan.given_up, plan.why])}"
             console.print(said, markup=False, highlight=False, soft_wrap=True)
 
     @contextmanager
@@ -176,6 +178,12 @@ class Voice:
     def _plans_before_training(self, plans: dict[str, Plan | OutOfMemoryError]) -> None:
         if self.as_json or self.verbose:
             self.plans(plans, console=self.errors)
+        else:
+            for model, plan in plans.items():
+                if isinstance(plan, Plan) and plan.given_up:
+                    self._say(
+                        f"{model} has to shrink, as the study allows: {', '.join(plan.given_up)}"
+                    )
 
     def _end(self, stage: Stage) -> None:
         self._finish(stage.name)

@@ -50,11 +50,13 @@ def batches(
     *,
     size: int,
     start: int = 0,
+    frames: int | None = None,
 ) -> Iterator[tuple[Batch, int]]:
     """Batches of ``size`` clips in ``order`` (the last may be smaller), each with its end position.
 
     ``manifest`` holds shard, offset and bytes of each clip. Going on from any position that was
-    given gives the same remaining batches. Memory: one batch.
+    given gives the same remaining batches. ``frames`` keeps so many of each clip, evenly spread;
+    None keeps all. Memory: one batch.
     """
     places = list(manifest.select("shard", "offset", "bytes").iter_rows())
     for begin in range(start, len(order), size):
@@ -63,8 +65,15 @@ def batches(
         for place, row in enumerate(rows):
             shard, offset, num_bytes = places[row]
             pixels = reader.read(shard, offset=offset, num_bytes=num_bytes)
+            if frames is not None:
+                pixels = pixels[spread_frames(len(pixels), frames)]
             if clips is None:
                 clips = torch.empty((len(rows), *pixels.shape), dtype=torch.uint8)
             clips[place] = torch.from_numpy(pixels)
         assert clips is not None
         yield Batch(clips, rows), begin + len(rows)
+
+
+def spread_frames(present: int, kept: int) -> Int64[np.ndarray, " kept"]:
+    """The middle frame of each of ``kept`` even parts of a clip."""
+    return (2 * np.arange(kept, dtype=np.int64) + 1) * present // (2 * kept)

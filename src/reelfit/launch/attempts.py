@@ -14,6 +14,7 @@ class Then(StrEnum):
     SAME = "same plan"
     SMALLER = "smaller plan"
     ALONE = "alone"
+    SHRUNK = "smaller model"
     GIVEN_UP = "given up"
 
 

@@ -94,6 +94,7 @@ class LocalLauncher(Launcher):
     on_unit_end: Callable[[dict[str, Any]], None] = lambda _facts: None
     interrupted: bool = False
     _looked: float = field(default=0.0, init=False)
+    _shrunk: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self._side_by_side = self.workers
@@ -107,13 +108,13 @@ class LocalLauncher(Launcher):
             self.run_folder, self.study, host_bytes=self.host_bytes, most_workers=self.workers
         )
         self._side_by_side = planned.workers
-        settle_rungs(self.run_folder, planned.plans)
+        settle_rungs(self.run_folder, self.study, planned)
         for model, plan in planned.plans.items():
             facts = {"error": str(plan)} if isinstance(plan, OutOfMemoryError) else asdict(plan)
             self.run_folder.event("plan", model=model, workers=planned.workers, **facts)
         return planned.plans
 
-    def run(self, units: list[Unit], *, key: str, stage: Stage) -> None:
+    def run(self, units: list[Unit], *, key: str, stage: Stage) -> bool:
         """Runs all units to their end.
 
         Raises:
@@ -124,6 +125,7 @@ class LocalLauncher(Launcher):
         self._shares = {unit.name: 0.0 for unit in units}
         self._weights = {unit.name: unit.items for unit in units}
         failures: list[ReelfitError] = []
+        self._shrunk = False
         active: list[_Child] = []
         with selectors.DefaultSelector() as selector:
             try:
@@ -146,6 +148,7 @@ class LocalLauncher(Launcher):
                 raise
         if failures:
             raise failures[0]
+        return self._shrunk
 
     def _start(
         self,
@@ -269,18 +272,25 @@ class LocalLauncher(Launcher):
         """
         death, asked = child.death(), child.answer.get("message")
         known: dict[str, Any] = death.facts() if asked is None else {"message": asked}
+        short = asked is not None or known["short_of_memory"]
         attempt, then = after_death(
             child.attempt,
             done=child.done,
-            short=asked is not None or known["short_of_memory"],
+            short=short,
             shrinks=stage.shrinks,
             retries=self.study.launch.retries,
         )
-        if then is Then.GIVEN_UP:
+        if then is Then.GIVEN_UP and short and self._shrink(stage, child.unit):
+            then, self._shrunk = Then.SHRUNK, True
+        elif then is Then.GIVEN_UP:
             failures.append(self._too_often(child, attempt, asked or f"it was killed {death}"))
         else:
             queue.put_back(attempt)
         return {**known, "then": str(then)}
+
+    def _shrink(self, stage: Stage, unit: Unit) -> bool:
+        host_bytes = self.host_bytes // self._side_by_side
+        return stage.shrink(self.run_folder, self.study, unit, host_bytes=host_bytes)
 
     def _too_often(self, child: _Child, attempt: Attempt, last: str) -> RunError:
         unit = attempt.unit

@@ -35,6 +35,8 @@ class Plan:
     """About; None where nothing could be measured."""
     components: Components
     why: str
+    given_up: tuple[str, ...] = ()
+    """What the study allowed the network to give up, and it had to."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,11 @@ def peak_of(
     return None
 
 
+def least_bytes(profile: Profile, *, effective_batch: int) -> int:
+    """What one sample at once needs, by the technique that then needs least."""
+    return _smallest(profile, effective_batch).components.total()
+
+
 def side_by_side(
     profiles: Sequence[Profile], *, host_bytes: int, cores: int, effective_batch: int
 ) -> int:
@@ -109,7 +116,7 @@ def side_by_side(
         return 1
     for count in range(cores, 1, -1):
         share = host_bytes // count
-        if all(_smallest(p, effective_batch).components.total() <= share for p in profiles):
+        if all(least_bytes(p, effective_batch=effective_batch) <= share for p in profiles):
             return count
     return 1
 

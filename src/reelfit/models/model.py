@@ -26,6 +26,10 @@ class Network(Model):
         micro-batches is exact. Initial weights come from torch's generator, seeded by the caller.
         """
 
+    def smaller(self) -> "Network | None":
+        """The same model about half as wide, for a study that allows it; None for the smallest."""
+        return None
+
 
 class FeatureModel(Model):
     """A model that is fitted on one row of handcrafted features per video."""

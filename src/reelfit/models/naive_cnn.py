@@ -5,6 +5,7 @@ from typing import Annotated, final
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
+from typing_extensions import override
 
 from reelfit.models.model import Network
 
@@ -23,6 +24,12 @@ class NaiveCNN(Network):
     def build(self, *, num_outputs: int) -> nn.Module:
         """The network."""
         return _FrameCNN(self.channels, self.dropout, num_outputs)
+
+    @override
+    def smaller(self) -> "Network | None":
+        """Half the channels of each block, in multiples of 8."""
+        channels = tuple(max(count // 16 * 8, 8) for count in self.channels)
+        return None if channels == self.channels else self.model_copy(update={"channels": channels})
 
 
 class _FrameCNN(nn.Module):

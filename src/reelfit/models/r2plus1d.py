@@ -5,6 +5,7 @@ from typing import Annotated, final
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
+from typing_extensions import override
 
 from reelfit.models.model import Network
 
@@ -38,6 +39,12 @@ class R2Plus1D(Network):
                 layers.append(_Residual(before, after, stride=2 if stage and not block else 1))
                 before = after
         return _Classifier(nn.Sequential(*layers), before, self.dropout, num_outputs)
+
+    @override
+    def smaller(self) -> "Network | None":
+        """Half the width, in multiples of 8."""
+        width = self.width // 16 * 8
+        return self.model_copy(update={"width": width}) if width else None
 
 
 class _Classifier(nn.Module):

@@ -102,6 +102,8 @@ class ReportContent:
     memory: pl.DataFrame
     stages: pl.DataFrame
     plans: pl.DataFrame
+    shrunk: list[str]
+    """In sentences, which models are other ones than the study asked for."""
     decisions: list[str]
     classes: list[str]
     mistakes: list[Mistake]

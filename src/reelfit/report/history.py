@@ -98,6 +98,16 @@ def decisions(events: Iterable[Event]) -> list[str]:
     return list(dict.fromkeys(sentence for sentence in told if sentence))
 
 
+def shrunk_models(events: Iterable[Event]) -> list[str]:
+    """In sentences, which models had to shrink, each as it was in the end."""
+    last = {event["model"]: event for event in events if event["event"] == "shrunk"}
+    return [
+        f"{model} is not the model that the study asks for but a smaller one, which it allows: "
+        f"{', '.join(event['given_up'])}. With less given up, {event['why']}."
+        for model, event in last.items()
+    ]
+
+
 def _place(event: Event) -> str:
     return f"{event['stage']} {event['unit']}"
 
@@ -157,6 +167,7 @@ _THEN: Final = {
     "smaller plan": "it was started again with a smaller plan",
     "alone": "it was started again with no other beside it",
     "given up": "it was given up",
+    "smaller model": "its model became smaller, as the study allows",
 }
 _SENTENCES: Final[dict[str, Callable[[Event], str]]] = {
     SESSION: _session,

@@ -32,6 +32,7 @@ def render_markdown(content: ReportContent) -> str:
     parts = [
         f"# {_plain(content.title)}",
         f"{_plain(content.run_id)}, {duration(content.elapsed_seconds)}.",
+        *(f"**Note first:** {_plain(sentence)}" for sentence in content.shrunk),
         f"**{_plain(said.headline)}**",
         _plain(" ".join(said.sentences)),
     ]

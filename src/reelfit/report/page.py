@@ -33,6 +33,7 @@ def render_page(content: ReportContent) -> str:
     return _filled(
         content=content,
         verdict=verdict(content),
+        shrunk=content.shrunk,
         facts=_facts(content),
         ranking=_ranking(content),
         chance=CHANCE,

@@ -11,6 +11,7 @@ from reelfit.errors import StudyError
 from reelfit.files import write_json
 from reelfit.runs import Run
 from reelfit.stages.stage import Context, Stage, Unit
+from reelfit.stages.variants import MODELS, variant_values, variants_of
 from reelfit.study import Study, what_matters
 
 
@@ -19,9 +20,9 @@ class Check(Stage):
     """Builds every model without memory for its weights, so that a mistake shows in seconds."""
 
     name: ClassVar[str] = "check"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ()
-    writes: ClassVar[tuple[str, ...]] = ("models.json",)
+    writes: ClassVar[tuple[str, ...]] = (MODELS,)
 
     def settings(self, study: Study) -> Any:
         """All of the study."""
@@ -61,12 +62,17 @@ class Check(Stage):
                 model = make_model(choice.name, choice.options)
             except StudyError as error:
                 raise StudyError(str(error), place=("models", number)) from None
-            parameters = 0
+            parameters, variants = 0, []
             if isinstance(model, Network):
                 with torch.device("meta"):
                     network = model.build(num_outputs=len(run.facts()["classes"]))
                 parameters = sum(p.numel() for p in network.parameters())
-            models[choice.id] = {"name": choice.name, "parameters": parameters}
-        write_json(run.file("models.json"), models)
+                variants = variants_of(choice, model, study)
+            models[choice.id] = {
+                "name": choice.name,
+                "parameters": parameters,
+                "variants": list(map(variant_values, variants)),
+            }
+        write_json(run.file(MODELS), models)
         cuda = torch.cuda.is_available()
         context.event("device", device=torch.cuda.get_device_name() if cuda else "cpu")

@@ -15,20 +15,20 @@ from reelfit.stages.clips import Clips
 from reelfit.stages.fold import hold_out, metric_teller, sides_of, task_of, write_predictions
 from reelfit.stages.plans import budget_of, plan_for, read_profiles, settled_rungs
 from reelfit.stages.stage import Context
+from reelfit.stages.variants import Variant, read_variants
 from reelfit.study import ModelChoice, Study
 
 if TYPE_CHECKING:
     from torch import nn
 
     from reelfit.memory.rungs import Rung
-    from reelfit.models.model import Network
     from reelfit.training.fit import Fit
     from reelfit.training.predicting import ClipSet
     from reelfit.training.step import Shortage
 
 
 def train_network(
-    run: Run, study: Study, choice: ModelChoice, model: "Network", fold: int, context: Context
+    run: Run, study: Study, choice: ModelChoice, variant: Variant, fold: int, context: Context
 ) -> dict[str, Any]:
     """Trains it to its end, from its newest checkpoint, and predicts the videos it never saw.
 
@@ -40,6 +40,8 @@ def train_network(
 
     from reelfit.data.seeds import seed_for
     from reelfit.data.shards import ShardReader
+    from reelfit.models import make_model
+    from reelfit.models.model import Network
     from reelfit.training.fit import Fit
     from reelfit.training.journal import StepJournal
     from reelfit.training.state import state_bytes
@@ -54,6 +56,8 @@ def train_network(
         train, watched = hold_out(train, share=share, seed=seed)
     task = task_of(run, study, train)
     torch.manual_seed(seed_for(seed, "weights"))
+    model = make_model(choice.name, variant.options)
+    assert isinstance(model, Network)
     network = model.build(num_outputs=task.num_outputs)
     files = 4 + study.train.keep_epochs  # latest, best, an epoch more, and one being written
     require_room(folder, files * state_bytes(network), what="the checkpoints of this fold")
@@ -63,22 +67,23 @@ def train_network(
     on_gpu = torch.cuda.is_available()
     if on_gpu and isinstance(study.memory.gpu, int):
         limit_gpu_memory(study.memory.gpu)
+    frames = variant.frames if variant.frames < study.clips.frames else None
     with ShardReader(Clips().folder(run, study)) as reader:
         fit = Fit(
             network=network,
             task=task,
             settings=study.train,
             reader=reader,
-            train=_clip_set(train),
-            validation=_clip_set(validation),
-            watched=None if watched is None else _clip_set(watched),
+            train=_clip_set(train, frames),
+            validation=_clip_set(validation, frames),
+            watched=None if watched is None else _clip_set(watched, frames),
             checkpoints=folder / "checkpoints",
             seed=seed,
             device=torch.device("cuda" if on_gpu else "cpu"),
             report=metric_teller(run, metrics_file, choice.id, fold, context),
             metrics_file=metrics_file,
             journal=StepJournal(folder / "steps.jsonl"),
-            rung=_rung(run, study, choice, context),
+            rung=_rung(run, study, choice, variant, context),
             shortages=context.shortages,
             on_shortage=_shortage_writer(folder, network, context),
             # On a GPU, fewer samples at once would need no less of the host's memory.
@@ -103,18 +108,22 @@ def train_network(
     }
 
 
-def _rung(run: Run, study: Study, choice: ModelChoice, context: Context) -> "Rung":
+def _rung(
+    run: Run, study: Study, choice: ModelChoice, variant: Variant, context: Context
+) -> "Rung":
     """How steps are cut: as settled for the run, while that fits into what there is now."""
     from reelfit.memory.rungs import Rung
 
     host_bytes = context.memory.budget_bytes
     assert host_bytes is not None  # the launcher gives every unit its share
-    profile = read_profiles(run)[choice.id]
-    settled = settled_rungs(run).get(choice.id)
-    if settled is not None:
-        needed = peak_of(profile, effective_batch=study.train.effective_batch, **settled)
+    number = read_variants(run)[choice.id].index(variant)
+    profile = read_profiles(run)[choice.id][number]
+    settled = settled_rungs(run).get(choice.id, {})
+    if settled.get("variant") == number:
+        cut = {name: settled[name] for name in ("micro_batch", "technique")}
+        needed = peak_of(profile, effective_batch=study.train.effective_batch, **cut)
         if needed is not None and needed <= budget_of(profile, study, host_bytes=host_bytes):
-            return Rung(**settled)
+            return Rung(**cut)
     plan = plan_for(choice.id, profile, study, host_bytes=host_bytes, workers=1)
     return Rung(plan.micro_batch, plan.technique)
 
@@ -150,8 +159,8 @@ def _shortage_writer(
     return write
 
 
-def _clip_set(rows: pl.DataFrame) -> "ClipSet":
+def _clip_set(rows: pl.DataFrame, frames: int | None) -> "ClipSet":
     from reelfit.training.predicting import ClipSet
 
     manifest = rows.select("shard", "offset", "bytes")
-    return ClipSet(manifest, rows["target"].cast(pl.Int64).to_numpy())
+    return ClipSet(manifest, rows["target"].cast(pl.Int64).to_numpy(), frames)

@@ -1,24 +1,36 @@
 """The plans of a run's networks, from their profiles and what each of its processes may hold."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from reelfit.errors import OutOfMemoryError
 from reelfit.files import read_json, write_json
 from reelfit.memory.budget import FREE_SHARE, format_size
-from reelfit.memory.plan import Plan, make_plan, side_by_side
+from reelfit.memory.plan import Plan, least_bytes, make_plan, side_by_side
 from reelfit.memory.profile import Profile, read_profile
 from reelfit.runs import Run
+from reelfit.stages.variants import read_variants
 from reelfit.study import Study
 
 PROFILES = "profiles.json"
 RUNGS = "rungs.json"
 
 
-def read_profiles(run: Run) -> dict[str, Profile]:
-    """The profile of every network of the run, by the id of its model."""
-    return {model: read_profile(values) for model, values in read_json(run.file(PROFILES)).items()}
+def read_profiles(run: Run) -> dict[str, list[Profile]]:
+    """The profiles of every network's variants, by the id of its model; the first is as asked."""
+    return {
+        model: list(map(read_profile, variants))
+        for model, variants in read_json(run.file(PROFILES)).items()
+    }
+
+
+def first_that_fits(profiles: list[Profile], study: Study, *, host_bytes: int) -> int:
+    """The number of the first variant of which one sample fits the whole budget; else the last."""
+    for number, profile in enumerate(profiles):
+        need_bytes = least_bytes(profile, effective_batch=study.train.effective_batch)
+        if need_bytes <= budget_of(profile, study, host_bytes=host_bytes):
+            return number
+    return len(profiles) - 1
 
 
 def budget_of(profile: Profile, study: Study, *, host_bytes: int) -> int:
@@ -58,45 +70,98 @@ class Planned:
     workers: int
     plans: dict[str, Plan | OutOfMemoryError]
     """By the id of the model; an error where one sample does not fit."""
+    variants: dict[str, int]
+    """By the id of the model: how far it shrinks, 0 where it is as the study asks."""
 
 
 def plans_of(run: Run, study: Study, *, host_bytes: int, most_workers: int) -> Planned:
-    """The plan of every network, with fewer workers where one would not fit its share."""
-    profiles = read_profiles(run)
+    """The plan of every network, with fewer workers where one would not fit its share.
+
+    A network shrinks, where the study allows it, when the whole budget is too little for it.
+    """
+    settled, chosen, variants = settled_rungs(run), {}, {}
+    for model, profiles in read_profiles(run).items():
+        number = first_that_fits(profiles, study, host_bytes=host_bytes)
+        variants[model] = settled[model]["variant"] if model in settled else number
+        chosen[model] = profiles[variants[model]]
     workers = side_by_side(
-        list(profiles.values()),
+        list(chosen.values()),
         host_bytes=host_bytes,
         cores=most_workers,
         effective_batch=study.train.effective_batch,
     )
     found: dict[str, Plan | OutOfMemoryError] = {}
-    for model, profile in profiles.items():
+    for model, profile in chosen.items():
         try:
-            found[model] = plan_for(
+            plan = plan_for(
                 model, profile, study, host_bytes=host_bytes // workers, workers=workers
             )
         except OutOfMemoryError as error:
             found[model] = error
-    return Planned(workers, found)
+            continue
+        given_up = read_variants(run)[model][variants[model]].given_up
+        found[model] = replace(plan, given_up=given_up)
+    return Planned(workers, found, variants)
 
 
-def settle_rungs(run: Run, plans: Mapping[str, Plan | OutOfMemoryError]) -> None:
+def settle_rungs(run: Run, study: Study, planned: Planned) -> None:
     """Keeps how each network's steps are cut for the whole run, from its first session on.
 
     Sums in other groups round otherwise: a run that was killed and goes on beside other programs,
     or with fewer workers, is to end with the same bits.
     """
     settled = settled_rungs(run)
-    for model, plan in plans.items():
+    for model, plan in planned.plans.items():
         if isinstance(plan, Plan) and model not in settled:
-            settled[model] = {"micro_batch": plan.micro_batch, "technique": plan.technique}
+            number = planned.variants[model]
+            settled[model] = _settled(plan, number)
+            if number:
+                profiles = read_profiles(run)[model]
+                need = least_bytes(profiles[0], effective_batch=study.train.effective_batch)
+                budget = format_size(plan.budget_bytes * planned.workers)
+                why = f"one sample needs about {format_size(need)} of a budget of {budget}"
+                _tell_shrunk(run, model, number, why)
     write_json(run.file(RUNGS), settled)
 
 
 def settled_rungs(run: Run) -> dict[str, dict[str, Any]]:
-    """Micro-batch and technique of each network, as the run's first session planned them."""
+    """Variant, micro-batch and technique of each network, as the run's first session planned."""
     path = run.file(RUNGS)
     return dict(read_json(path)) if path.exists() else {}
+
+
+def shrink(run: Run, study: Study, model: str, variant: int, *, host_bytes: int) -> bool:
+    """Settles the next variant of a network that ran out of memory on its last rung.
+
+    False where the study allows none that fits. All its folds begin again with it, since folds of
+    different models say nothing of either.
+    """
+    settled, profiles = settled_rungs(run), read_profiles(run)[model]
+    if settled[model]["variant"] != variant:  # another of its folds was first
+        return True
+    for number in range(variant + 1, len(profiles)):
+        try:
+            plan = plan_for(model, profiles[number], study, host_bytes=host_bytes, workers=1)
+        except OutOfMemoryError:
+            continue
+        settled[model] = _settled(plan, number)
+        write_json(run.file(RUNGS), settled)
+        _tell_shrunk(run, model, number, "memory ran out for a single sample")
+        return True
+    return False
+
+
+def _settled(plan: Plan, variant: int) -> dict[str, Any]:
+    return {
+        "variant": variant,
+        "micro_batch": plan.micro_batch,
+        "technique": plan.technique,
+    }
+
+
+def _tell_shrunk(run: Run, model: str, variant: int, why: str) -> None:
+    given_up = read_variants(run)[model][variant].given_up
+    run.event("shrunk", model=model, given_up=list(given_up), why=why)
 
 
 def plan_rows(plans: dict[str, Plan]) -> list[dict[str, Any]]:

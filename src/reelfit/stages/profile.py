@@ -16,8 +16,9 @@ from reelfit.files import digest, read_json, write_json
 from reelfit.memory.limits import limit_gpu_memory, limit_host_memory
 from reelfit.memory.profile import Profile, profile_values
 from reelfit.runs import Run
-from reelfit.stages.plans import PROFILES, plan_for, read_profiles
+from reelfit.stages.plans import PROFILES, first_that_fits, plan_for, read_profiles
 from reelfit.stages.stage import Context, Stage, Unit
+from reelfit.stages.variants import Variant, read_variants
 from reelfit.study import ModelChoice, Study
 
 
@@ -26,7 +27,7 @@ class ProfileModels(Stage):
     """One unit per network that was not profiled yet with these clips on this machine."""
 
     name: ClassVar[str] = "profile"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     items: ClassVar[str] = "networks"
     reads: ClassVar[tuple[str, ...]] = ("check",)
     writes: ClassVar[tuple[str, ...]] = (PROFILES,)
@@ -34,64 +35,78 @@ class ProfileModels(Stage):
     computes: ClassVar[bool] = True
 
     def settings(self, study: Study) -> Any:
-        """The models, the shape of their input and their arithmetic."""
+        """The models and what they may give up, the shape of their input, their arithmetic."""
         models = [choice.model_dump(mode="json") for choice in study.models]
-        return [study.task, models, study.clips.frames, study.clips.size, study.train.precision]
+        shape = [study.clips.frames, study.clips.size]
+        return [study.task, models, study.allow, *shape, study.train.precision]
 
     def inputs(self, listing: Listing) -> Any:
         """How many numbers a network gives."""
         return len(listing.classes)
 
     def units(self, run: Run, study: Study, listing: Listing, *, key: str) -> list[Unit]:
-        """The networks without a profile in the store."""
+        """The networks, and what they may shrink to, without a profile in the store."""
         return [
-            Unit(self.name, choice.id, 1, {"model": choice.id})
-            for choice in _networks(run, study)
-            if not _place(run, study, choice).exists()
+            Unit(
+                self.name,
+                f"{choice.id}/{number}" if number else choice.id,
+                1,
+                {"model": choice.id, "variant": number},
+            )
+            for choice, number, variant in _networks(run, study)
+            if not _place(run, study, choice, variant).exists()
         ]
 
     def work(self, run: Run, study: Study, unit: Unit, context: Context) -> None:
         """Profiles one network; one whose probes all fitted is kept in the store."""
         choice = next(c for c in study.models if c.id == unit.facts["model"])
-        profile = _rehearse(run, study, choice, context)
+        number = unit.facts["variant"]
+        variant = read_variants(run)[choice.id][number]
+        profile = _rehearse(run, study, choice, variant, context)
         values = profile_values(profile)
         if all(len(technique.probed) > 1 for technique in profile.techniques):
-            write_json(_place(run, study, choice), values)
-        write_json(_here(run, choice), values)
+            write_json(_place(run, study, choice, variant), values)
+        write_json(_here(run, choice, number), values)
         context.report_progress(1, 1)
 
     def gather(self, run: Run, study: Study, listing: Listing, context: Context) -> None:
         """All profiles in one file.
 
         Raises:
-            OutOfMemoryError: one sample of some model does not fit, though it had all the memory.
+            OutOfMemoryError: one sample of some model does not fit, though it had all the memory
+                and gave up all that the study allows.
         """
-        found = {}
-        for choice in _networks(run, study):
-            place = _place(run, study, choice)
-            found[choice.id] = read_json(place if place.exists() else _here(run, choice))
+        found: dict[str, list[Any]] = {}
+        for choice, number, variant in _networks(run, study):
+            place = _place(run, study, choice, variant)
+            values = read_json(place if place.exists() else _here(run, choice, number))
+            found.setdefault(choice.id, []).append(values)
         write_json(run.file(PROFILES), found)
-        host_bytes = context.memory.budget_bytes
-        for model, profile in read_profiles(run).items():
-            plan_for(
-                model, profile, study, host_bytes=host_bytes or profile.device_bytes, workers=1
-            )
+        for model, profiles in read_profiles(run).items():
+            host_bytes = context.memory.budget_bytes or profiles[0].device_bytes
+            number = first_that_fits(profiles, study, host_bytes=host_bytes)
+            plan_for(model, profiles[number], study, host_bytes=host_bytes, workers=1)
 
 
-def _networks(run: Run, study: Study) -> list[ModelChoice]:
-    models = read_json(run.file("models.json"))
-    return [choice for choice in study.models if models[choice.id]["parameters"]]
+def _networks(run: Run, study: Study) -> list[tuple[ModelChoice, int, Variant]]:
+    """Each network in each variant, with its number."""
+    variants = read_variants(run)
+    return [
+        (choice, number, variant)
+        for choice in study.models
+        for number, variant in enumerate(variants.get(choice.id, []))
+    ]
 
 
-def _place(run: Run, study: Study, choice: ModelChoice) -> Path:
+def _place(run: Run, study: Study, choice: ModelChoice, variant: Variant) -> Path:
     """Where the store keeps the profile; its name says all that it depends on."""
     facts = [
         ProfileModels.version,
         study.task,
         choice.name,
-        choice.options,
+        variant.options,
         len(run.facts()["classes"]),
-        study.clips.frames,
+        variant.frames,
         study.clips.size,
         study.train.precision,
         run.facts()["threads"],
@@ -101,11 +116,13 @@ def _place(run: Run, study: Study, choice: ModelChoice) -> Path:
     return run.store / "profiles" / f"{digest(facts)[:32]}.json"
 
 
-def _here(run: Run, choice: ModelChoice) -> Path:
-    return run.folder / choice.id / "profile.json"
+def _here(run: Run, choice: ModelChoice, number: int) -> Path:
+    return run.folder / choice.id / (f"profile_{number}.json" if number else "profile.json")
 
 
-def _rehearse(run: Run, study: Study, choice: ModelChoice, context: Context) -> Profile:
+def _rehearse(
+    run: Run, study: Study, choice: ModelChoice, variant: Variant, context: Context
+) -> Profile:
     import torch
 
     from reelfit.models import make_model
@@ -115,7 +132,7 @@ def _rehearse(run: Run, study: Study, choice: ModelChoice, context: Context) -> 
 
     torch.set_num_threads(context.threads)
     _use_tables()
-    model = make_model(choice.name, choice.options)
+    model = make_model(choice.name, variant.options)
     assert isinstance(model, Network)
     task = TASKS[study.task](len(run.facts()["classes"]), None)  # type: ignore[call-arg]
     on_gpu = torch.cuda.is_available()
@@ -126,7 +143,7 @@ def _rehearse(run: Run, study: Study, choice: ModelChoice, context: Context) -> 
     return Rehearsal(
         build=lambda: model.build(num_outputs=task.num_outputs),
         task=task,
-        frames=study.clips.frames,
+        frames=variant.frames,
         size=study.clips.size,
         device=torch.device("cuda" if on_gpu else "cpu"),
         precision=study.train.precision,

@@ -64,6 +64,7 @@ def _content(run: Run, study: Study, classes: list[str], reader: "ShardReader") 
         decisions,
         memory_table,
         plan_table,
+        shrunk_models,
         unit_table,
         worked_seconds,
     )
@@ -89,6 +90,7 @@ def _content(run: Run, study: Study, classes: list[str], reader: "ShardReader") 
         memory=memory_table(lines),
         stages=unit_table(events),
         plans=plan_table(events, lines),
+        shrunk=shrunk_models(events),
         decisions=decisions(events),
         classes=classes,
         mistakes=_mistakes(_best_model(summary), predictions, folds, clips, classes, reader),

@@ -84,6 +84,13 @@ class Stage(ABC):
     def work(self, run: Run, study: Study, unit: Unit, context: Context) -> None:
         """Does one unit, in a child process."""
 
+    def shrink(self, run: Run, study: Study, unit: Unit, *, host_bytes: int) -> bool:
+        """Where a unit ran out of memory for good: makes its work less, as the study allows.
+
+        True where ``units`` is to be asked again; runs in the parent, which needs no torch for it.
+        """
+        return False
+
     @abstractmethod
     def gather(self, run: Run, study: Study, listing: Listing, context: Context) -> None:
         """Writes the stage's tables from what its units left, in a child process."""

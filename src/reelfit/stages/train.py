@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 import polars as pl
 
 from reelfit.data.listing import Listing
-from reelfit.files import read_json, write_json, write_text
+from reelfit.files import digest, read_json, write_json, write_text
 from reelfit.runs import Run
 from reelfit.stages.fold import metric_teller, sides_of, task_of, write_predictions
 from reelfit.stages.networks import train_network
+from reelfit.stages.plans import settled_rungs, shrink
 from reelfit.stages.stage import Context, Stage, Unit
+from reelfit.stages.variants import read_variants
 from reelfit.study import ModelChoice, Study, what_matters
 
 if TYPE_CHECKING:
@@ -40,17 +42,18 @@ class Train(Stage):
 
     def settings(self, study: Study) -> Any:
         """The models, and how they are trained."""
-        return [study.task, study.seed, what_matters(study.train), what_matters_of(study.models)]
+        how = [what_matters(study.train), study.allow]
+        return [study.task, study.seed, *how, what_matters_of(study.models)]
 
     def units(self, run: Run, study: Study, listing: Listing, *, key: str) -> list[Unit]:
         """Models on folds that have no result under this key; networks first, being slowest."""
         found = []
-        for choice in sorted(
-            study.models, key=lambda choice: _is_network(run, choice), reverse=True
-        ):
+        networks, settled = read_variants(run), settled_rungs(run)
+        for choice in sorted(study.models, key=lambda choice: choice.id in networks, reverse=True):
+            variant = settled.get(choice.id, {}).get("variant", 0)
             for fold in range(1, study.folds.count + 1):
-                if not _whole(run.fold(choice.id, fold), key):
-                    facts = {"model": choice.id, "fold": fold}
+                if not _whole(run.fold(choice.id, fold), _key(key, variant)):
+                    facts = {"model": choice.id, "fold": fold, "variant": variant}
                     found.append(Unit(self.name, f"{choice.id}/fold_{fold}", 1, facts))
         return found
 
@@ -62,14 +65,22 @@ class Train(Stage):
         choice = next(c for c in study.models if c.id == unit.facts["model"])
         fold = unit.facts["fold"]
         folder = run.fold(choice.id, fold)
-        _begin(folder, context.key)
+        key = _key(context.key, unit.facts["variant"])
+        _begin(folder, key)
         model = make_model(choice.name, choice.options)
         context.memory.place.update(model=choice.id, fold=fold)
         if isinstance(model, Network):
-            result = train_network(run, study, choice, model, fold, context)
+            variant = read_variants(run)[choice.id][unit.facts["variant"]]
+            result = train_network(run, study, choice, variant, fold, context)
         else:
             result = _fit_features(run, study, model, fold, context)  # type: ignore[arg-type]
-        write_json(folder / "result.json", {"key": context.key} | result)
+        write_json(folder / "result.json", {"key": key} | result)
+
+    def shrink(self, run: Run, study: Study, unit: Unit, *, host_bytes: int) -> bool:
+        """All folds of the unit's network begin again with what the study lets it give up."""
+        model, variant = unit.facts["model"], unit.facts["variant"]
+        networks = read_variants(run)
+        return model in networks and shrink(run, study, model, variant, host_bytes=host_bytes)
 
     def gather(self, run: Run, study: Study, listing: Listing, context: Context) -> None:
         """The metrics of all units in one file, in the order of models and folds."""
@@ -86,8 +97,9 @@ def what_matters_of(models: list[ModelChoice]) -> list[dict[str, Any]]:
     return [choice.model_dump(mode="json") for choice in models]
 
 
-def _is_network(run: Run, choice: ModelChoice) -> bool:
-    return bool(read_json(run.file("models.json"))[choice.id]["parameters"])
+def _key(key: str, variant: int) -> str:
+    """What a fold's result stands under; of a network that shrank it is another."""
+    return digest([key, variant]) if variant else key
 
 
 def _whole(folder: Path, key: str) -> bool:

@@ -97,6 +97,7 @@ class Fit:
                 order,
                 size=settings.effective_batch,
                 start=state.position,
+                frames=self.train.frames,
             ):
                 self._one_step(step, batch, total_steps)
                 del batch  # or two would be alive while the next one is read

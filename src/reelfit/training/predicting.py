@@ -1,7 +1,7 @@
 """Predictions of clips by the weights as they stand, in batches as large as memory allows."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,8 @@ class ClipSet:
 
     manifest: pl.DataFrame
     targets: Int64[np.ndarray, " clip"]
+    frames: int | None = None
+    """How many frames of each clip are seen, evenly spread; None is all."""
 
 
 @dataclass
@@ -49,8 +51,10 @@ class Predictor:
         probabilities, losses = [], []
         done = 0
         while done < len(clips.targets):
-            part = ClipSet(
-                clips.manifest.slice(done, self.size), clips.targets[done : done + self.size]
+            part = replace(
+                clips,
+                manifest=clips.manifest.slice(done, self.size),
+                targets=clips.targets[done : done + self.size],
             )
             found, said = self._try(part)
             if found is None:  # outside the except block, which would hold what failed
@@ -65,7 +69,9 @@ class Predictor:
         order = np.arange(len(part.targets))
         try:
             with torch.inference_mode():
-                ((batch, _),) = batches(self.reader, part.manifest, order, size=len(order))
+                ((batch, _),) = batches(
+                    self.reader, part.manifest, order, size=len(order), frames=part.frames
+                )
                 outputs = self.network(to_input(batch.clips, self.device)).float()
                 targets = torch.from_numpy(part.targets).to(self.device)
                 losses = self.task.losses(outputs, targets).double().cpu().numpy()
