@@ -22,7 +22,11 @@ bench:                ## every claim measured anew; results dated under benchmar
 	$(RUN) python benchmarks/growth.py
 	$(RUN) python benchmarks/release.py
 	$(RUN) python benchmarks/allocator.py
+	$(RUN) python benchmarks/prediction.py
 	$(RUN) python benchmarks/overhead.py
+	$(RUN) python benchmarks/originals.py
+	$(RUN) python benchmarks/rivals.py
+	$(RUN) python benchmarks/gpu.py
 	$(RUN) python benchmarks/fuzz.py
 	$(RUN) python benchmarks/chaos.py
 lock:                 ## pins anew (uv from the index); torch and its CUDA packages come by themselves

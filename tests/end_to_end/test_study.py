@@ -39,6 +39,10 @@ def test_a_study_ends_with_every_file_of_its_run(finished: Run) -> None:
     lines = read_json_lines(finished.file("metrics.jsonl"))
     wanted = {"run_id", "timestamp", "step", "epoch", "phase", "fold", "model", "metric", "value"}
     assert all(set(line) == wanted for line in lines)
+    held = read_json_lines(finished.file("memory.jsonl"))
+    ends = [line for line in held if line["phase"] == "end" and line["model"] == "naive_cnn"]
+    assert {line["largest"] for line in ends} == {"parameter frame.3.weight"}
+    assert {line["largest_mb"] for line in ends} == {round(16 * 8 * 9 * 4 / 2**20, 2)}
 
 
 def test_what_cannot_be_used_is_listed_with_its_reason(finished: Run) -> None:

@@ -74,3 +74,32 @@ def test_the_threads_of_a_child_are_those_it_was_given():
     bare = {name: value for name, value in os.environ.items() if not name.endswith("_THREADS")}
     text = "import torch, polars; print([torch.get_num_threads(), polars.thread_pool_size()])"
     assert child_says(text, child_environment(bare, threads=1)) == [1, 1]
+
+
+HOLES = """
+import sys
+import torch
+from reelfit.memory.allocator import map_large_blocks
+from reelfit.memory.record import host_memory
+
+if sys.argv[1] == "mapped":
+    map_large_blocks()
+large = torch.ones(16 * 2**20, dtype=torch.uint8)
+del large  # from here on, glibc by itself keeps blocks of up to this size in its heap
+blocks = [torch.ones(2**18, dtype=torch.uint8) for _ in range(200)]
+before = host_memory().data_bytes
+del blocks[::2]
+print(before - host_memory().data_bytes)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's own")
+def test_blocks_that_are_freed_among_others_are_back_with_the_system_at_once():
+    freed = {}
+    for way in ("mapped", "as it is"):
+        done = subprocess.run(
+            [sys.executable, "-c", HOLES, way], env={"PATH": ""}, check=True, stdout=subprocess.PIPE
+        )
+        freed[way] = int(done.stdout)
+    assert freed["as it is"] < 2**20
+    assert freed["mapped"] > 100 * 2**18

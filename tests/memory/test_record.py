@@ -14,6 +14,7 @@ FIELDS = [
     *("timestamp", "phase", "stage", "unit", "model", "fold", "epoch", "batch_idx"),
     *("global_step", "allocated_mb", "reserved_mb", "max_allocated_mb", "total_memory_mb"),
     *("usage_percent", "free_mb", "host_rss_mb", "host_data_mb", "host_peak_mb", "budget_mb"),
+    *("largest", "largest_mb"),
 ]
 FACTS = {"stage": "train", "unit": "naive_cnn/fold_1", "pid": 1}
 
@@ -21,12 +22,15 @@ FACTS = {"stage": "train", "unit": "naive_cnn/fold_1", "pid": 1}
 def test_every_line_has_every_field_and_null_where_it_does_not_apply(tmp_path: Path):
     with MemoryLog(tmp_path / "memory.jsonl", FACTS, budget_bytes=64 * 2**30) as memory:
         memory.place.update(model="naive_cnn", fold=1, epoch=2, batch_idx=3, global_step=17)
+        memory.find_largest = lambda: ("batch[0]", 3 * MIB)
     first, last = read_json_lines(tmp_path / "memory.jsonl")
     assert set(FIELDS) <= set(first)
     assert list(first) == list(last)
     assert (first["phase"], last["phase"]) == ("start", "end")
     assert first["model"] is None
     assert first["global_step"] is None
+    assert first["largest_mb"] is None
+    assert (last["largest"], last["largest_mb"]) == ("batch[0]", 3.0)
     assert (last["model"], last["batch_idx"], last["global_step"]) == ("naive_cnn", 3, 17)
     assert last["allocated_mb"] is None
     assert last["budget_mb"] == last["total_memory_mb"] == 65536.0

@@ -9,7 +9,7 @@ from torch import nn
 
 from own_process import printed_by
 from reelfit.files import read_json
-from reelfit.memory.census import largest_tensors
+from reelfit.memory.census import largest_kept, largest_tensors
 from reelfit.memory.shortage import describe_shortage, write_shortage
 
 PLACE = {"model": "naive_cnn", "fold": 1, "epoch": 0, "step": 3, "samples": 4, "micro_batch": 4}
@@ -17,6 +17,15 @@ PLACE = {"model": "naive_cnn", "fold": 1, "epoch": 0, "step": 3, "samples": 4, "
 
 def small_network() -> nn.Module:
     return nn.Sequential(nn.Linear(64, 512), nn.ReLU(), nn.Linear(512, 2))
+
+
+def test_what_is_kept_between_passes_is_told_by_its_largest():
+    model = small_network()
+    optimizer = torch.optim.AdamW(model.parameters())
+    assert largest_kept(model, optimizer) == ("parameter 0.weight", 512 * 64 * 4)
+    clips = torch.zeros(1000, 64)
+    assert largest_kept(model, optimizer, [clips]) == ("batch[0]", 1000 * 64 * 4)
+    assert largest_kept(nn.ReLU(), optimizer) is None
 
 
 def test_the_largest_are_named_by_what_they_are_and_counted_once():

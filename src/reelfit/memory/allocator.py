@@ -1,8 +1,11 @@
 """What a child process's environment says before it starts: how it allocates, how many threads.
 
-The C library and torch read these once, when they are loaded: no child can set them for itself.
+The C library and torch read these once, when they are loaded; of a process that runs already, only
+the threshold of large blocks can still be set.
 """
 
+import ctypes
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +14,8 @@ from typing import Literal
 
 GPU_ALLOCATOR = "PYTORCH_CUDA_ALLOC_CONF"
 """The one name of three that every torch from 2.6 on reads; the others are as good to a user."""
+MMAP_THRESHOLD = "MALLOC_MMAP_THRESHOLD_"
+MMAP_BYTES = 128 * 2**10
 _ITS_OTHER_NAMES = ("PYTORCH_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF")
 _GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 
@@ -50,6 +55,22 @@ def child_environment(
     return {**environment, **{v.name: v.value for v in variables}}
 
 
+def map_large_blocks() -> None:
+    """Lets tensors of this very process go back to the system when they are freed.
+
+    For a process that was not started with ``child_environment``: glibc's threshold else follows
+    the largest block that was freed, and under a limit on the data segment the holes of a heap,
+    which count, soon leave no room for one sample. What the user set in the environment stands.
+
+    Source: mallopt(3).
+    """
+    if not sys.platform.startswith("linux") or MMAP_THRESHOLD in os.environ:
+        return
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt"):  # musl has none
+        library.mallopt(-3, MMAP_BYTES)  # M_MMAP_THRESHOLD
+
+
 def _names(name: str) -> tuple[str, ...]:
     return (name, *_ITS_OTHER_NAMES) if name == GPU_ALLOCATOR else (name,)
 
@@ -65,8 +86,8 @@ def _settings(threads: int, trains: bool) -> Iterator[tuple[str, str, str]]:
         )
         if trains:  # decoding takes twice the processor's time with it, to hold 41 MiB for 43
             yield (
-                "MALLOC_MMAP_THRESHOLD_",
-                str(128 * 2**10),
+                MMAP_THRESHOLD,
+                str(MMAP_BYTES),
                 "in children that train, tensors go back to the system when they are freed, so "
                 "that resident memory follows the live ones and a plan can be kept",
             )

@@ -27,6 +27,22 @@ def largest_tensors(
         return []
 
 
+def largest_kept(
+    model: nn.Module, optimizer: torch.optim.Optimizer, batch: Any = None
+) -> tuple[str, int] | None:
+    """Name and bytes of the largest tensor that stays between passes; None where there is none.
+
+    It is a parameter, a gradient, a state of the optimizer, a buffer or a part of the batch.
+    Activations live within a pass alone and are not looked for, so that this takes no time to speak
+    of and may be asked from another thread, every second.
+    """
+    try:
+        kept = [*_named(model, batch), *_optimizer_state(optimizer, model)]
+        return max(((name, tensor.nbytes) for name, tensor in kept), key=lambda it: it[1])
+    except (RuntimeError, ValueError):  # it changes under the eyes of this thread, or is empty
+        return None
+
+
 def _census(model: nn.Module, batch: Any, most: int) -> list[dict[str, Any]]:
     rows: dict[int, dict[str, Any]] = {}
     functions = []

@@ -137,6 +137,8 @@ class MemoryLog:
     interval_seconds: float = 1.0
     warn: Callable[[str], None] = lambda _: None
     place: dict[str, Any] = field(default_factory=dict)
+    find_largest: Callable[[], tuple[str, int] | None] = lambda: None
+    """Name and bytes of the largest tensor that is kept, by whoever works; from another thread."""
     _stop: threading.Event = field(default_factory=threading.Event)
     _watcher: threading.Thread | None = None
     _warned: bool = False
@@ -152,6 +154,7 @@ class MemoryLog:
             "host_peak_mb": now.peak_bytes / MIB,
             "budget_mb": None if self.budget_bytes is None else self.budget_bytes / MIB,
         }
+        largest = self.find_largest()
         line = {
             "timestamp": time.time(),
             "phase": phase,
@@ -159,6 +162,8 @@ class MemoryLog:
             **dict.fromkeys(PLACE),
             **self.place,
             **{name: size if size is None else round(size, 2) for name, size in sizes.items()},
+            "largest": largest and largest[0],
+            "largest_mb": largest and round(largest[1] / MIB, 2),
         }
         append_json_line(self.path, line)
         self._warn_once(now.peak_bytes)

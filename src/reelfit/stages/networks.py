@@ -91,6 +91,7 @@ def train_network(
             on_event=context.event,
             should_stop=context.should_stop,
         )
+        context.memory.find_largest = fit.largest
         fit.on_progress = _progress_teller(fit, context)
         try:
             progress = fit.run()

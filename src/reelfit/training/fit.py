@@ -15,6 +15,7 @@ from reelfit.data.batches import Batch, balanced_order, batches, epoch_order
 from reelfit.data.seeds import seed_for
 from reelfit.data.shards import ShardReader
 from reelfit.errors import Interrupted, OutOfMemoryError, Restart
+from reelfit.memory.census import largest_kept
 from reelfit.memory.limits import room_for_file
 from reelfit.memory.release import release
 from reelfit.memory.rungs import Rung, rung_below, smaller_rung, techniques_of
@@ -68,6 +69,8 @@ class Fit:
     should_stop: Callable[[], bool] = lambda: False
     progress: Progress = field(default_factory=Progress)
     _was_short: bool = field(default=False, init=False)
+    _in_hand: Any = field(default=None, init=False)
+    """The clips of the step that is being done."""
 
     def run(self) -> Progress:
         """Trains to the end, from the newest whole checkpoint if there is one.
@@ -128,6 +131,7 @@ class Fit:
         self.network.train()
         self._choose_rung(step)
         samples = (batch.clips, torch.from_numpy(self.train.targets[batch.rows]))
+        self._in_hand = samples
         outcome = None if self.journal.was_skipped(state.step) else self._try_step(step, samples)
         if outcome is None:
             self._skip(step, batch)
@@ -136,6 +140,13 @@ class Fit:
             state.epoch_samples += outcome.samples
         state.step += 1
         state.micro_batch, state.technique = step.rung.micro_batch, step.rung.technique
+        self._in_hand = None  # or two would be alive while the next one is read
+
+    def largest(self) -> tuple[str, int] | None:
+        """Name and bytes of the largest tensor that is kept between passes, for the memory log."""
+        if "optimizer" not in vars(self):  # it is asked from the first second on
+            return None
+        return largest_kept(self.network, self.optimizer, self._in_hand)
 
     def _choose_rung(self, step: ExactStep) -> None:
         """The cut of a step done before; else a smaller one where memory is nearly full."""

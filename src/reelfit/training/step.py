@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from reelfit.errors import DivergenceError, OutOfMemoryError, UpdateError
+from reelfit.memory.allocator import map_large_blocks
 from reelfit.memory.budget import parse_size
 from reelfit.memory.census import largest_tensors
 from reelfit.memory.limits import limit_gpu_memory, limit_host_memory
@@ -115,6 +116,7 @@ class ExactStep:
             if self.device.type == "cuda":
                 limit_gpu_memory(budget_bytes, device=self.device)
             else:
+                map_large_blocks()
                 limit_host_memory(budget_bytes)
 
     def __call__(self, batch: Any) -> StepOutcome:
