@@ -105,12 +105,18 @@ def plain(task: dict[str, int], watched: Watched) -> None:
 
 
 def reelfit(task: dict[str, int], watched: Watched) -> None:
-    """The exact step, without a plan: it has to find out by itself."""
+    """The exact step, which alone can be told what it may hold."""
     from reelfit import ExactStep
 
-    model = make_model()
-    step = ExactStep(model, watched.optimizer(model), watched.losses, task["batch"])
-    step.on_shortage = lambda _shortage, _batch: watched.pending.clear()
+    model, memory = make_model(), task.get("budget_bytes")
+    if "over_bytes" in task:
+        memory = held()["VmRSS"] + task["over_bytes"]
+
+    def without_probes(_rung: Any, samples: int) -> None:
+        watched.pending = watched.pending[-samples:]
+
+    step = ExactStep(model, watched.optimizer(model), watched.losses, task["batch"], memory)
+    step.on_split = without_probes
     for batch in torch.utils.data.DataLoader(Clips(task["samples"]), task["batch"]):
         step(batch)
 

@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from reelfit.errors import OutOfMemoryError
-from reelfit.memory.plan import HEADROOM, Plan, make_plan, peak_of, side_by_side
+from reelfit.memory.plan import HEADROOM, Plan, make_plan, peak_of, samples_that_fit, side_by_side
 from reelfit.memory.profile import (
     ProbedPass,
     Profile,
@@ -255,3 +255,11 @@ def test_side_by_side_each_has_a_plan_or_nothing_has(
 def test_a_profile_comes_back_from_json_as_it_was(shape: dict[str, Any]) -> None:
     made = profile(**shape)
     assert read_profile(json.loads(json.dumps(profile_values(made)))) == made
+
+
+def test_the_line_through_two_peaks_says_what_fits():
+    assert samples_that_fit({2: 120, 4: 140}, 340) == 4 + int(200 / 17.5)  # half of it grows
+    assert samples_that_fit({2: 110, 4: 210}, 1010) == 20
+    assert samples_that_fit({2: 110, 4: 210}, 60) == 1
+    assert samples_that_fit({2: 110, 4: 210}, -5000) == 1
+    assert samples_that_fit({2: 0, 4: 0}, 64) == 68

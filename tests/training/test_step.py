@@ -1,5 +1,6 @@
 """One optimizer step is the same whatever micro-batch memory allows."""
 
+import json
 import subprocess
 import sys
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from torch import nn
 
 from reelfit import ExactStep
 from reelfit.errors import DivergenceError
+from reelfit.memory.allocator import child_environment
 
 
 def small_model() -> nn.Module:
@@ -217,3 +219,67 @@ def test_a_loss_that_is_a_mean_already_is_refused():
             losses=lambda model, part: losses(model, part).mean(),
             micro_batch=3,
         )
+
+
+PLANNED = """
+import json, sys
+import torch
+from reelfit import ExactStep
+from reelfit.memory.record import host_memory
+from reelfit.models import make_model
+
+torch.set_num_threads(1)
+MIB = 2**20
+over = json.loads(sys.argv[1])
+
+
+def losses(model, batch):
+    return torch.nn.functional.cross_entropy(model(batch[0]), batch[1], reduction="none")
+
+
+def gradients(micro_batch, memory):
+    torch.manual_seed(0)
+    model = make_model("r2plus1d", {"width": 16, "dropout": 0.5}).build(num_outputs=2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    step = ExactStep(model, optimizer, losses, 96, memory, micro_batch=micro_batch)
+    torch.manual_seed(1)
+    batch = torch.randn(96, 8, 3, 64, 64), torch.arange(96) % 2
+    outcome = step(batch)
+    found = [p.grad for p in model.parameters() if p.grad is not None]
+    return outcome, found, torch.get_rng_state()
+
+
+gradients(2, None)  # what libraries keep
+held = host_memory().rss_bytes
+outcome, found, state = gradients(None, held + over * MIB)
+again, wanted, same = gradients(outcome.micro_batch, None)
+print(json.dumps({
+    "micro_batch": outcome.micro_batch,
+    "retries": outcome.retries,
+    "samples": outcome.samples,
+    "peak_mib": (outcome.peak_bytes - held) / MIB,
+    "same": all(map(torch.equal, found, wanted)) and torch.equal(state, same),
+}))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit is Linux's own")
+@pytest.mark.parametrize("over_mib", [200, 4000])
+def test_a_step_that_is_told_its_memory_is_planned_by_passes_of_which_nothing_stays(over_mib):
+    """Without a plan its 96 samples would be tried at once, which takes some 700 MiB."""
+    done = subprocess.run(
+        [sys.executable, "-c", PLANNED, str(over_mib)],
+        env=child_environment({"PATH": ""}, threads=1),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout)
+    assert (found["samples"], found["same"]) == (96, True)
+    assert found["retries"] <= 1, "0 where it was written; libraries differ between processors"
+    if over_mib == 4000:
+        assert found["micro_batch"] == 96
+    else:
+        assert 4 < found["micro_batch"] < 48
+        assert 0.4 * over_mib < found["peak_mib"] < over_mib

@@ -99,6 +99,16 @@ def peak_of(
     return None
 
 
+def samples_that_fit(peaks: dict[int, int], room_bytes: int) -> int:
+    """The most samples at once by a line through two measured peaks; at least 1.
+
+    At least half of the larger peak is taken to grow with its samples.
+    """
+    (few, low), (more, high) = sorted(peaks.items())
+    each = max((high - low) / (more - few), high / more / 2, 1.0)
+    return max(int(more + (room_bytes - high) / each), 1)
+
+
 def least_bytes(profile: Profile, *, effective_batch: int) -> int:
     """What one sample at once needs, by the technique that then needs least."""
     return _smallest(profile, effective_batch).components.total()

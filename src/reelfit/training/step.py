@@ -16,7 +16,8 @@ from reelfit.memory.budget import parse_size
 from reelfit.memory.census import largest_tensors
 from reelfit.memory.limits import limit_gpu_memory, limit_host_memory
 from reelfit.memory.oom import is_out_of_memory, said_of
-from reelfit.memory.record import peak_since_restart, restart_peak
+from reelfit.memory.plan import HEADROOM, samples_that_fit
+from reelfit.memory.record import host_memory, peak_since_restart, restart_peak
 from reelfit.memory.rungs import Rung, applied, rung_below, techniques_of
 from reelfit.training.coupled import accumulate_exactly, coupled_layers, frozen
 from reelfit.training.optimizer import allocate_state
@@ -26,6 +27,8 @@ from reelfit.training.splitting import count_samples, take_samples
 Losses = Callable[[nn.Module, Any], Float[Tensor, " batch"]]
 """Takes the model and some samples of a batch; gives one loss per sample, not their mean."""
 Coupling = Literal["exact", "freeze", "accept"]
+PROBED = (2, 4)
+"""Samples of the passes by which a first step is planned; more than one, for batch norm's sake."""
 COSTLY_LAYERS = 8
 """Batch norm layers from which on an exact split, a pass for each, has to be asked for."""
 
@@ -75,6 +78,8 @@ class ExactStep:
     A batch is a tensor, or tuples, lists and dicts of tensors whose first axis is the samples.
     ``memory`` (``"8GiB"``) limits this process from now on: torch's allocator on a GPU, the data
     segment on a CPU under Linux; None sets no limit, and recovery works all the same.
+    With ``memory`` and without ``micro_batch`` the first step begins with passes over a few
+    samples, of which nothing stays, and takes a micro-batch that fits by them, with room to spare.
     ``coupling`` says what becomes of batch norm in a batch that is cut: ``exact`` gives the
     gradient of the whole batch (a forward and backward pass more per layer), ``freeze`` uses the
     running statistics, ``accept`` normalises each micro-batch by itself; None is exact for up to 8
@@ -111,6 +116,7 @@ class ExactStep:
         self.rung = Rung(self.micro_batch or self.effective_batch, self.technique)
         self._shortage: Shortage | None = None
         allocate_state(self.optimizer)
+        self._to_plan: int | None = None
         if self.memory is not None:
             budget_bytes = self.memory if isinstance(self.memory, int) else parse_size(self.memory)
             if self.device.type == "cuda":
@@ -118,6 +124,8 @@ class ExactStep:
             else:
                 map_large_blocks()
                 limit_host_memory(budget_bytes)
+            if self.micro_batch is None:
+                self._to_plan = budget_bytes
 
     def __call__(self, batch: Any) -> StepOutcome:
         """One step over ``batch``.
@@ -138,6 +146,9 @@ class ExactStep:
             )
         with clean_shortage("before the step began"):
             start = Start.of(self.model, self.scaler)
+            if self._to_plan is not None and samples > max(PROBED):
+                self._plan(start, batch, self._to_plan)
+                self._to_plan = None
             self._restart_peak()
         retries = 0
         while (done := self._attempt(batch, samples)) is None:
@@ -156,6 +167,41 @@ class ExactStep:
             grad_norm=grad_norm,
             peak_bytes=self._peak(),
         )
+
+    def _plan(self, start: Start, batch: Any, budget_bytes: int) -> None:
+        """Takes the micro-batch that fits by what a few samples need, before a large one is tried.
+
+        Where memory is full to the brim, libraries below torch may crash instead of failing: oneDNN
+        compiles code for each shape, and runs what it could not allocate.
+        """
+        most, rung = self.effective_batch, self.rung
+        found: list[int] = []
+        reserved, for_a_shape = self._untouched(), 0
+        for few in PROBED:
+            before = self._untouched()
+            self.rung = Rung(few, rung.technique)
+            part = self.split(batch, 0, few)
+            for _ in range(2):  # in the first pass of a shape, libraries take what they keep
+                self._restart_peak()
+                held = self._held()
+                fitted = self._attempt(part, few) is not None
+                needed = self._peak() - held
+                self.optimizer.zero_grad(set_to_none=True)
+                start.restore(self.model, self.scaler)
+                if not fitted:
+                    break
+            if not fitted:
+                release_failed_memory()
+                most = max(few // 2, 1)
+                break
+            found.append(needed)
+            for_a_shape = max(for_a_shape, self._untouched() - before)
+        if len(found) == len(PROBED):
+            kept = self._held() + self._untouched() - reserved + for_a_shape
+            room = (budget_bytes - kept) * (1 - HEADROOM)
+            most = samples_that_fit(dict(zip(PROBED, found, strict=True)), int(room))
+        passes = -(-self.effective_batch // min(most, self.effective_batch))
+        self.rung = Rung(-(-self.effective_batch // passes), rung.technique)
 
     def need_less(self) -> bool:
         """Takes the next rung, between steps, because memory is nearly full; False at the end."""
@@ -295,6 +341,19 @@ class ExactStep:
             torch.cuda.reset_peak_memory_stats(self.device)
         else:
             restart_peak()
+
+    def _held(self) -> int:
+        if self.device.type == "cuda":
+            return torch.cuda.memory_allocated(self.device)
+        return host_memory().rss_bytes
+
+    def _untouched(self) -> int:
+        """What is reserved and not resident, which a limit on the data segment counts all the same.
+
+        It is the code that oneDNN compiles for each shape, above all.
+        """
+        now = host_memory()
+        return 0 if self.device.type == "cuda" else now.data_bytes - now.rss_bytes
 
     def _peak(self) -> int:
         if self.device.type == "cuda":
