@@ -12,13 +12,16 @@ from typing import Any
 from reelfit.data.listing import Listing
 from reelfit.errors import OutOfMemoryError, RunError, StudyError
 from reelfit.launch.local import LocalLauncher
+from reelfit.memory.allocator import may_have_gpu
 from reelfit.memory.budget import (
     UNIT_BYTES,
     affordable_workers,
     available_cores,
     format_size,
+    gpu_budget,
     host_budget,
 )
+from reelfit.memory.devices import ask_devices
 from reelfit.memory.plan import Plan
 from reelfit.memory.record import MemoryLog, host_memory
 from reelfit.pipeline import Display, all_stand, is_same_work, listing_of, run_stages
@@ -100,6 +103,7 @@ def _work(
             f"{format_size(UNIT_BYTES)}"
         )
     workers, threads = _workers(study), run.facts()["threads"]
+    study = _with_gpu_budget(study, threads=threads)
     run.event("session_begins", pid=os.getpid(), workers=workers, threads=threads)
     launcher = LocalLauncher(
         run_folder=run,
@@ -125,6 +129,15 @@ def _work(
         run.event("session_ends", outcome=outcome, host_peak_mb=peak_mb)
 
 
+def _with_gpu_budget(study: Study, *, threads: int) -> Study:
+    """The study with ``memory.gpu: auto`` in bytes: what other programs leave free now."""
+    if study.memory.gpu != "auto" or not may_have_gpu():
+        return study
+    found = ask_devices(threads=threads).get("gpus", [])
+    memory = study.memory.model_copy(update={"gpu": gpu_budget("auto", found)})
+    return study.model_copy(update={"memory": memory})
+
+
 def foresee(study: Study, *, display: Display) -> dict[str, Plan | OutOfMemoryError]:
     """The plan of each network, or why there is none, by check and profile alone.
 
@@ -134,6 +147,7 @@ def foresee(study: Study, *, display: Display) -> dict[str, Plan | OutOfMemoryEr
         ReelfitError: as ``carry_out``; also where one sample does not fit the whole budget.
     """
     listing = listing_of(study)
+    study = _with_gpu_budget(study, threads=available_cores())
     run = start_run(
         study,
         listing_digest=listing.digest,

@@ -9,6 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from reelfit.errors import OutOfMemoryError
+from reelfit.memory.budget import gpu_budget
 from reelfit.memory.plan import HEADROOM, Plan, make_plan, peak_of, samples_that_fit, side_by_side
 from reelfit.memory.profile import (
     ProbedPass,
@@ -263,3 +264,11 @@ def test_the_line_through_two_peaks_says_what_fits():
     assert samples_that_fit({2: 110, 4: 210}, 60) == 1
     assert samples_that_fit({2: 110, 4: 210}, -5000) == 1
     assert samples_that_fit({2: 0, 4: 0}, 64) == 68
+
+
+def test_a_gpu_without_a_budget_gives_what_is_free_there_less_a_margin():
+    """At its 80 GiB other programs hold 60."""
+    gpus = [{"name": "one", "free_bytes": 20 * 2**30, "total_bytes": 80 * 2**30}]
+    assert gpu_budget("auto", gpus) == 18 * 2**30
+    assert gpu_budget(8 * 2**30, gpus) == 8 * 2**30
+    assert gpu_budget("auto", []) == "auto"

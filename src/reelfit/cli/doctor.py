@@ -1,10 +1,8 @@
 """The machine as Reelfit sees it: what it has, what it lacks, and what a child is told."""
 
-import json
 import os
 import platform
 import shutil
-import subprocess  # nosec
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -15,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from reelfit import __version__
-from reelfit.memory.allocator import child_environment, child_variables
+from reelfit.memory.allocator import child_variables
 from reelfit.memory.budget import (
     UNIT_BYTES,
     available_cores,
@@ -23,10 +21,8 @@ from reelfit.memory.budget import (
     free_memory,
     host_budget,
 )
+from reelfit.memory.devices import ask_devices
 from reelfit.report.wording import count
-
-ANSWER_SECONDS = 120
-"""torch is read from the disk on its first import, which a slow one may take a minute for."""
 
 
 def examine(runs: Path) -> dict[str, Any]:
@@ -47,26 +43,12 @@ def examine(runs: Path) -> dict[str, Any]:
 
 def _ask_torch(threads: int) -> dict[str, Any]:
     """What torch is and finds, from a process like those that units run in."""
-    try:
-        told = subprocess.run(
-            [sys.executable, "-m", "reelfit.memory.devices"],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=ANSWER_SECONDS,
-            env=child_environment(os.environ, threads=threads),
-        )
-    except subprocess.TimeoutExpired:
-        why = f"it did not answer within {ANSWER_SECONDS} s"
-    except subprocess.CalledProcessError as error:
-        lines = error.stderr.strip().splitlines()
-        why = lines[-1] if lines else f"it ended with status {error.returncode}"
-    else:
-        facts = json.loads(told.stdout)
-        gpus, hard_limit = facts.pop("gpus"), facts.pop("hard_limit")
-        version = facts.pop("torch")
-        return {"torch": {"version": version, **facts}, "gpus": gpus, "hard_limit": hard_limit}
-    return {"torch": {"error": why}, "gpus": [], "hard_limit": None}
+    facts = ask_devices(threads=threads)
+    if "error" in facts:
+        return {"torch": facts, "gpus": [], "hard_limit": None}
+    gpus, hard_limit = facts.pop("gpus"), facts.pop("hard_limit")
+    version = facts.pop("torch")
+    return {"torch": {"version": version, **facts}, "gpus": gpus, "hard_limit": hard_limit}
 
 
 def _free_disk(folder: Path) -> int:

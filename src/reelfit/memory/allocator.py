@@ -75,6 +75,11 @@ def _names(name: str) -> tuple[str, ...]:
     return (name, *_ITS_OTHER_NAMES) if name == GPU_ALLOCATOR else (name,)
 
 
+def may_have_gpu() -> bool:
+    """Whether the system has the driver's files, which says nothing of torch."""
+    return any(device.exists() for device in _GPU_DEVICES)
+
+
 def _settings(threads: int, trains: bool) -> Iterator[tuple[str, str, str]]:
     """Name, value and reason; benchmarks/allocator.py measures what each is worth."""
     if sys.platform.startswith("linux"):
@@ -103,7 +108,7 @@ def _settings(threads: int, trains: bool) -> Iterator[tuple[str, str, str]]:
         "processes side by side share the processors and do not fight for them",
     )
     yield "POLARS_MAX_THREADS", str(threads), "the same for tables"
-    if any(device.exists() for device in _GPU_DEVICES):
+    if may_have_gpu():
         yield (
             GPU_ALLOCATOR,
             "expandable_segments:True",

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -112,6 +113,16 @@ def free_memory() -> FreeMemory:
 def host_budget(asked: int | str) -> int:
     """Bytes of main memory for the whole run: as asked, or what is free here less a margin."""
     return asked if isinstance(asked, int) else int(free_memory().free_bytes * FREE_SHARE)
+
+
+def gpu_budget(asked: int | str, gpus: Sequence[Mapping[str, Any]]) -> int | str:
+    """Bytes of the first GPU for one process: as asked, or what is free there less a margin.
+
+    ``gpus`` are as ``memory.devices`` has them; without one, what was asked stands.
+    """
+    if isinstance(asked, int) or not gpus:
+        return asked
+    return int(gpus[0]["free_bytes"] * FREE_SHARE)
 
 
 def available_cores() -> int:
