@@ -8,6 +8,7 @@ every step's gradient is that of the same weights, and can be compared with the 
 import json
 import resource
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -112,21 +113,25 @@ def reelfit(task: dict[str, int], watched: Watched) -> None:
     if "over_bytes" in task:
         memory = held()["VmRSS"] + task["over_bytes"]
 
-    def without_probes(_rung: Any, samples: int) -> None:
-        watched.pending = watched.pending[-samples:]
+    optimizer = watched.optimizer(model)
+    forget_gradients = optimizer.zero_grad
 
-    step = ExactStep(model, watched.optimizer(model), watched.losses, task["batch"], memory)
-    step.on_split = without_probes
+    def begin_anew(**how: Any) -> None:  # as each attempt begins, and as a failed one ends
+        watched.pending = []
+        forget_gradients(**how)
+
+    optimizer.zero_grad = begin_anew  # type: ignore[method-assign]
+    step = ExactStep(model, optimizer, watched.losses, task["batch"], memory)
     for batch in torch.utils.data.DataLoader(Clips(task["samples"]), task["batch"]):
         step(batch)
 
 
-def accelerate(task: dict[str, int], watched: Watched) -> None:
-    """As its example of automatic gradient accumulation has it."""
+def accelerate(task: dict[str, int], watched: Watched, **how: Any) -> None:
+    """As its example of automatic gradient accumulation has it: a tenth less each time."""
     from accelerate import Accelerator
     from accelerate.utils import find_executable_batch_size
 
-    @find_executable_batch_size(starting_batch_size=task["batch"])
+    @find_executable_batch_size(starting_batch_size=task["batch"], **how)
     def train(batch_size: int) -> None:
         watched.forget()
         accelerator = Accelerator(cpu=True, gradient_accumulation_steps=task["batch"] // batch_size)
@@ -141,6 +146,17 @@ def accelerate(task: dict[str, int], watched: Watched) -> None:
                 optimizer.zero_grad()
 
     train()
+
+
+def accelerate_halving(task: dict[str, int], watched: Watched) -> None:
+    """The same, told to halve the batch, which then divides the one that was wanted."""
+    sizes = [task["batch"]]
+
+    def half() -> int:
+        sizes.append(sizes[-1] // 2)
+        return sizes[-1]
+
+    accelerate(task, watched, reduce_batch_size_fn=half)
 
 
 def lightning(task: dict[str, int], watched: Watched) -> None:
@@ -213,7 +229,10 @@ def composer(task: dict[str, int], watched: Watched) -> None:
     ).fit()
 
 
-CONTENDERS = {each.__name__: each for each in (plain, accelerate, lightning, composer, reelfit)}
+CONTENDERS = {
+    each.__name__: each
+    for each in (plain, accelerate, accelerate_halving, lightning, composer, reelfit)
+}
 
 
 def held() -> dict[str, int]:
@@ -247,13 +266,23 @@ def main() -> None:
         return
     watched.forget()
     limit(task)
-    began, before = time.perf_counter(), held()["VmRSS"]
+    began, before, peak = time.perf_counter(), held()["VmRSS"], [0]
+    done = threading.Event()
+
+    def watch() -> None:  # not the kernel's own peak: Reelfit lets it begin anew at each step
+        while not done.wait(0.004):
+            peak[0] = max(peak[0], held()["VmRSS"])
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
     end = "done"
     try:
         CONTENDERS[name](task, watched)
     except Exception as error:
         end = f"{type(error).__name__}: {error}"[:200]
     seconds = time.perf_counter() - began
+    done.set()
+    watcher.join()
     resource.setrlimit(resource.RLIMIT_DATA, (resource.RLIM_INFINITY,) * 2)
     if "gradients" in task:
         torch.save(watched.gradients, task["gradients"])
@@ -262,7 +291,7 @@ def main() -> None:
             {
                 "end": end,
                 "seconds": seconds,
-                "peak_bytes": held()["VmHWM"] - before,
+                "peak_bytes": peak[0] - before,
                 "samples": sorted(number for step in watched.steps for number in step),
                 "sizes": [len(step) for step in watched.steps],
             }

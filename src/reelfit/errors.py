@@ -64,4 +64,9 @@ class Restart(Exception):  # noqa: N818  no error: its unit mends it
     """A unit must begin again from its last checkpoint, in a fresh process and with less memory.
 
     Memory ran out, and what this process holds is not to be trusted with what comes after.
+    ``on_last_rung``: it began on the last rung, so that no fresh process can take less.
     """
+
+    def __init__(self, message: str, *, on_last_rung: bool = False) -> None:
+        super().__init__(message)
+        self.on_last_rung = on_last_rung

@@ -15,7 +15,7 @@ LARGE = (
     *("--set", "models=[{name: naive_cnn, channels: [256]}]"),
     *("--set", "clips.frames=16", "--set", "clips.size=256", "--set", "clips.copies=0"),
     *("--set", "folds.count=2", "--set", "train.epochs=1", "--set", "train.effective_batch=4"),
-    *("--set", "launch.workers=1", "--set", "launch.retries=0"),
+    *("--set", "launch.workers=1"),
 )
 TIGHT = ("--memory", "host=1GiB")
 ALLOWED = ("--set", "allow=[fewer_frames]")
@@ -72,7 +72,7 @@ def test_memory_that_runs_out_on_the_last_rung_of_a_run_shrinks_all_folds_of_the
         event for event in events if event["event"] == "unit_ends" and event["stage"] == "train"
     ]
     thens = [event.get("then") for event in ends if event["unit"] == "naive_cnn/fold_1"]
-    assert thens == ["smaller model", None]
+    assert thens == ["smaller plan", "smaller model", None]
     (shrunk,) = [event for event in events if event["event"] == "shrunk"]
     assert shrunk["why"] == "memory ran out for a single sample"
     assert read_json(run.file("rungs.json"))["naive_cnn"]["variant"] == 1

@@ -67,6 +67,7 @@ def _end(
     limited: bool = False,
     done: int = 0,
     restart: str = "",
+    on_last_rung: bool = False,
 ) -> None:
     assert context.memory.budget_bytes is not None
     if limited:
@@ -76,7 +77,7 @@ def _end(
     held[::4096] = b"x" * len(held[::4096])  # every page is touched, so that it is resident
     time.sleep(LOOKED_AT_SECONDS)
     if restart:
-        raise Restart(restart)
+        raise Restart(restart, on_last_rung=on_last_rung)
     if by == "the kernel":
         grown = []
         while True:

@@ -128,18 +128,25 @@ def test_a_unit_that_gets_further_each_time_is_started_as_often_as_it_takes(
     assert [row["outcome"] for row in events(started, "unit_ends")] == ["killed"] * 4 + ["done"]
 
 
-@pytest.mark.parametrize("short", [True, False])
-def test_a_unit_that_is_short_of_memory_for_good_is_listed_again_where_its_stage_shrinks_it(
-    launcher: Callable[..., LocalLauncher], short: bool
+def test_a_unit_for_which_the_last_rung_is_too_much_is_listed_again_where_its_stage_shrinks_it(
+    launcher: Callable[..., LocalLauncher],
 ):
-    ends = [{"restart": "one sample does not fit"} if short else {"by": "SIGABRT"}] * 3
-    started = launcher()
-    unlucky = unit("a", *ends, smaller=True)
-    if short:
-        assert started.run([unlucky], key="k", stage=Dying())
-    else:
-        with pytest.raises(RunError, match="ended 3 times"):
-            started.run([unlucky], key="k", stage=Dying())
-    last = events(started, "unit_ends")[-1]["then"]
-    assert last == ("smaller model" if short else "given up")
+    """The folds of its model that wait are listed again as well, and others are not."""
+    started = launcher(workers=1)
+    last = {"restart": "one sample does not fit", "on_last_rung": True}
+    unlucky = unit("a", {"restart": "not the last"}, last, smaller=True, model="one")
+    waiting = [unit("b", model="one"), unit("c", model="another")]
+    assert started.run([unlucky, *waiting], key="k", stage=Dying())
+    ends = {(event["unit"], event.get("then")) for event in events(started, "unit_ends")}
+    assert ends == {("a", "smaller plan"), ("a", "smaller model"), ("c", None)}
     assert not started.run([unit("b")], key="k", stage=Dying())
+
+
+@pytest.mark.parametrize("end", [{"restart": "not the last"}, {"by": "SIGABRT"}])
+def test_a_unit_that_was_not_on_the_last_rung_is_given_up_as_it_is(
+    launcher: Callable[..., LocalLauncher], end: dict[str, Any]
+):
+    started = launcher()
+    with pytest.raises(RunError, match="ended 3 times"):
+        started.run([unit("a", *[end] * 3, smaller=True)], key="k", stage=Dying())
+    assert events(started, "unit_ends")[-1]["then"] == "given up"

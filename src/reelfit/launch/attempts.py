@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from reelfit.stages.stage import Unit
 
@@ -70,6 +71,11 @@ class Queue:
         if active and (self._waiting[0].alone or any(attempt.alone for attempt in active)):
             return None
         return self._waiting.popleft()
+
+    def drop(self, *, model: Any) -> None:
+        """Takes out those of this model: they are listed again as what it has become."""
+        kept = [one for one in self._waiting if one.unit.facts.get("model") != model]
+        self._waiting = deque(kept)
 
     def put_back(self, attempt: Attempt) -> None:
         """Lets it be started again: next, or, where it must be alone, after the others."""

@@ -86,7 +86,10 @@ def main() -> int:
         answers.say(outcome="interrupted", peak_bytes=host_memory().peak_bytes)
         return INTERRUPTED
     except Restart as wanted:
-        answers.say(outcome="restart", message=str(wanted), peak_bytes=host_memory().peak_bytes)
+        answers.say(
+            outcome="restart", message=str(wanted), on_last_rung=wanted.on_last_rung,
+            peak_bytes=host_memory().peak_bytes,
+        )  # fmt: skip
         return RESTART
     except ReelfitError as error:
         place = list(error.place) if isinstance(error, StudyError) else []

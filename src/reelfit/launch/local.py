@@ -272,16 +272,16 @@ class LocalLauncher(Launcher):
         """
         death, asked = child.death(), child.answer.get("message")
         known: dict[str, Any] = death.facts() if asked is None else {"message": asked}
-        short = asked is not None or known["short_of_memory"]
         attempt, then = after_death(
             child.attempt,
             done=child.done,
-            short=short,
+            short=asked is not None or known["short_of_memory"],
             shrinks=stage.shrinks,
             retries=self.study.launch.retries,
         )
-        if then is Then.GIVEN_UP and short and self._shrink(stage, child.unit):
+        if child.answer.get("on_last_rung") and self._shrink(stage, child.unit):
             then, self._shrunk = Then.SHRUNK, True
+            queue.drop(model=child.unit.facts.get("model"))
         elif then is Then.GIVEN_UP:
             failures.append(self._too_often(child, attempt, asked or f"it was killed {death}"))
         else:

@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import torch
@@ -36,10 +37,10 @@ def largest_kept(
     Activations live within a pass alone and are not looked for, so that this takes no time to speak
     of and may be asked from another thread, every second.
     """
+    kept = chain(_named(model, batch), _optimizer_state(optimizer, model))
     try:
-        kept = [*_named(model, batch), *_optimizer_state(optimizer, model)]
         return max(((name, tensor.nbytes) for name, tensor in kept), key=lambda it: it[1])
-    except (RuntimeError, ValueError):  # it changes under the eyes of this thread, or is empty
+    except (RuntimeError, ValueError, MemoryError):  # it changes meanwhile, is empty, has no room
         return None
 
 
@@ -66,8 +67,9 @@ def _census(model: nn.Module, batch: Any, most: int) -> list[dict[str, Any]]:
 def _named(model: nn.Module, batch: Any) -> Iterator[tuple[str, Tensor]]:
     for name, parameter in model.named_parameters():
         yield f"parameter {name}", parameter
-        if parameter.grad is not None:
-            yield f"gradient of {name}", parameter.grad
+        gradient = parameter.grad  # once: another thread may set it to None
+        if gradient is not None:
+            yield f"gradient of {name}", gradient
     for name, buffer in model.named_buffers():
         yield f"buffer {name}", buffer
     for name, tensor in tensors_of(batch, "batch"):

@@ -74,6 +74,12 @@ def restart_peak() -> None:
         _restarts[0] = False
 
 
+def peak_restarts() -> bool:
+    """Whether the kernel counts a peak anew when asked, as it did the last time."""
+    restart_peak()
+    return _restarts[0] and sys.platform.startswith("linux")
+
+
 def peak_since_restart() -> int:
     """The most that was resident since ``restart_peak``; where no kernel tells, what is now."""
     with _counting:

@@ -1,6 +1,6 @@
 """What a run's logs tell: its units, its memory, how long it worked and what it decided."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -65,6 +65,8 @@ def plan_table(events: Iterable[Event], lines: Iterable[dict[str, Any]]) -> pl.D
                 **{name: event[name] for name in list(PLANS)[:4]},
                 "predicted_mb": event["predicted_resident_bytes"] / 2**20,
             }
+        elif event["event"] == "shrunk":  # what ran before was another model
+            host_mb.pop(event["model"], None)
         elif event["event"] == "unit_ends" and event["stage"] == "train":
             model = event["unit"].partition("/")[0]
             host_mb[model] = max(host_mb.get(model, 0.0), event["host_peak_mb"] or 0.0)
@@ -98,13 +100,13 @@ def decisions(events: Iterable[Event]) -> list[str]:
     return list(dict.fromkeys(sentence for sentence in told if sentence))
 
 
-def shrunk_models(events: Iterable[Event]) -> list[str]:
-    """In sentences, which models had to shrink, each as it was in the end."""
-    last = {event["model"]: event for event in events if event["event"] == "shrunk"}
+def shrunk_models(given_up: Mapping[str, Sequence[str]], events: Iterable[Event]) -> list[str]:
+    """In sentences, which models had to shrink, each as it was in the end; events say why."""
+    last = {event["model"]: event["why"] for event in events if event["event"] == "shrunk"}
     return [
         f"{model} is not the model that the study asks for but a smaller one, which it allows: "
-        f"{', '.join(event['given_up'])}. With less given up, {event['why']}."
-        for model, event in last.items()
+        f"{', '.join(lost)}. With less given up, {last.get(model, 'memory would not do')}."
+        for model, lost in given_up.items()
     ]
 
 

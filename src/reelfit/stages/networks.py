@@ -98,7 +98,8 @@ def train_network(
             fit.use_best()
             probabilities, _ = fit.predict(fit.validation)
         except (UpdateError, OutOfMemoryError) as error:  # memory in pieces is whole in a fresh one
-            raise Restart(str(error)) from None
+            last = isinstance(error, OutOfMemoryError) and fit.began_on_last_rung()
+            raise Restart(str(error), on_last_rung=last) from None
     write_predictions(folder, validation, choice.id, fold, probabilities)
     return {
         "num_train": train["video_id"].n_unique(),

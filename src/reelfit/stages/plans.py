@@ -1,6 +1,6 @@
 """The plans of a run's networks, from their profiles and what each of its processes may hold."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from reelfit.errors import OutOfMemoryError
@@ -82,7 +82,7 @@ def plans_of(run: Run, study: Study, *, host_bytes: int, most_workers: int) -> P
     settled, chosen, variants = settled_rungs(run), {}, {}
     for model, profiles in read_profiles(run).items():
         number = first_that_fits(profiles, study, host_bytes=host_bytes)
-        variants[model] = settled[model]["variant"] if model in settled else number
+        variants[model] = max(number, settled.get(model, {}).get("variant", 0))
         chosen[model] = profiles[variants[model]]
     workers = side_by_side(
         list(chosen.values()),
@@ -112,8 +112,9 @@ def settle_rungs(run: Run, study: Study, planned: Planned) -> None:
     """
     settled = settled_rungs(run)
     for model, plan in planned.plans.items():
-        if isinstance(plan, Plan) and model not in settled:
-            number = planned.variants[model]
+        number = planned.variants[model]
+        before = settled.get(model, {"variant": -1})["variant"]
+        if isinstance(plan, Plan) and number > before:
             settled[model] = _settled(plan, number)
             if number:
                 profiles = read_profiles(run)[model]
@@ -137,7 +138,7 @@ def shrink(run: Run, study: Study, model: str, variant: int, *, host_bytes: int)
     different models say nothing of either.
     """
     settled, profiles = settled_rungs(run), read_profiles(run)[model]
-    if settled[model]["variant"] != variant:  # another of its folds was first
+    if settled[model]["variant"] > variant:  # another of its folds was first
         return True
     for number in range(variant + 1, len(profiles)):
         try:
@@ -147,6 +148,7 @@ def shrink(run: Run, study: Study, model: str, variant: int, *, host_bytes: int)
         settled[model] = _settled(plan, number)
         write_json(run.file(RUNGS), settled)
         _tell_shrunk(run, model, number, "memory ran out for a single sample")
+        run.event("plan", model=model, workers=1, **asdict(plan))
         return True
     return False
 
@@ -162,6 +164,16 @@ def _settled(plan: Plan, variant: int) -> dict[str, Any]:
 def _tell_shrunk(run: Run, model: str, variant: int, why: str) -> None:
     given_up = read_variants(run)[model][variant].given_up
     run.event("shrunk", model=model, given_up=list(given_up), why=why)
+
+
+def given_up_by(run: Run) -> dict[str, tuple[str, ...]]:
+    """By the id of each model that shrank: what it gave up, as it stands in the end."""
+    variants = read_variants(run)
+    return {
+        model: variants[model][cut["variant"]].given_up
+        for model, cut in settled_rungs(run).items()
+        if cut["variant"]
+    }
 
 
 def plan_rows(plans: dict[str, Plan]) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from reelfit.data.listing import Listing
 from reelfit.files import read_json, read_json_lines, write_text
 from reelfit.runs import Run
 from reelfit.stages.clips import Clips
+from reelfit.stages.plans import given_up_by
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.study import Study
 
@@ -90,7 +91,7 @@ def _content(run: Run, study: Study, classes: list[str], reader: "ShardReader") 
         memory=memory_table(lines),
         stages=unit_table(events),
         plans=plan_table(events, lines),
-        shrunk=shrunk_models(events),
+        shrunk=shrunk_models(given_up_by(run), events),
         decisions=decisions(events),
         classes=classes,
         mistakes=_mistakes(_best_model(summary), predictions, folds, clips, classes, reader),

@@ -142,6 +142,11 @@ class Fit:
         state.micro_batch, state.technique = step.rung.micro_batch, step.rung.technique
         self._in_hand = None  # or two would be alive while the next one is read
 
+    def began_on_last_rung(self) -> bool:
+        """Whether no cut is finer, and no larger one has left anything in this process."""
+        techniques = techniques_of(self.network, self.device)
+        return not self._was_short and rung_below(self.rung, techniques) is None
+
     def largest(self) -> tuple[str, int] | None:
         """Name and bytes of the largest tensor that is kept between passes, for the memory log."""
         if "optimizer" not in vars(self):  # it is asked from the first second on

@@ -16,7 +16,7 @@ from reelfit.memory.rungs import Rung, techniques_of
 from reelfit.memory.trace import Traced, trace_step
 from reelfit.tasks.task import Task
 from reelfit.training.fit import autocast_dtype
-from reelfit.training.optimizer import make_optimizer
+from reelfit.training.optimizer import allocate_state, make_optimizer
 from reelfit.training.predicting import to_input
 from reelfit.training.recovery import clean_shortage
 from reelfit.training.step import ExactStep
@@ -77,8 +77,15 @@ class Rehearsal:
 
     def _probe(self) -> tuple[dict[str, list[ProbedPass]], int]:
         """The passes of each technique that fit, and what rests when they are done."""
-        network = self.build().to(self.device).train()
-        optimizer = make_optimizer(network, learning_rate=1e-3, weight_decay=0.01)
+        try:
+            with clean_shortage("rehearsing"):
+                network = self.build().to(self.device).train()
+                optimizer = make_optimizer(network, learning_rate=1e-3, weight_decay=0.01)
+                allocate_state(optimizer)
+        except OutOfMemoryError:  # its weights alone are too much: the trace says how much
+            with torch.device("meta"):
+                shape = self.build()
+            return {name: [] for name in techniques_of(shape, self.device)}, self._held()
         step = ExactStep(
             network,
             optimizer,

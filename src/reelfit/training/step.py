@@ -17,7 +17,7 @@ from reelfit.memory.census import largest_tensors
 from reelfit.memory.limits import limit_gpu_memory, limit_host_memory
 from reelfit.memory.oom import is_out_of_memory, said_of
 from reelfit.memory.plan import HEADROOM, samples_that_fit
-from reelfit.memory.record import host_memory, peak_since_restart, restart_peak
+from reelfit.memory.record import host_memory, peak_restarts, peak_since_restart, restart_peak
 from reelfit.memory.rungs import Rung, applied, rung_below, techniques_of
 from reelfit.training.coupled import accumulate_exactly, coupled_layers, frozen
 from reelfit.training.optimizer import allocate_state
@@ -146,7 +146,7 @@ class ExactStep:
             )
         with clean_shortage("before the step began"):
             start = Start.of(self.model, self.scaler)
-            if self._to_plan is not None and samples > max(PROBED):
+            if self._to_plan is not None and samples > max(PROBED) and self._can_be_probed():
                 self._plan(start, batch, self._to_plan)
                 self._to_plan = None
             self._restart_peak()
@@ -197,11 +197,17 @@ class ExactStep:
             found.append(needed)
             for_a_shape = max(for_a_shape, self._untouched() - before)
         if len(found) == len(PROBED):
-            kept = self._held() + self._untouched() - reserved + for_a_shape
+            gradients = sum(p.nbytes for p in self.model.parameters() if p.requires_grad)
+            kept = self._held() + gradients + self._untouched() - reserved + for_a_shape
             room = (budget_bytes - kept) * (1 - HEADROOM)
             most = samples_that_fit(dict(zip(PROBED, found, strict=True)), int(room))
         passes = -(-self.effective_batch // min(most, self.effective_batch))
         self.rung = Rung(-(-self.effective_batch // passes), rung.technique)
+
+    def _can_be_probed(self) -> bool:
+        """Not where a batch that is cut costs passes more, or a peak cannot be measured."""
+        coupled = self.coupling in (None, "exact") and bool(coupled_layers(self.model))
+        return not coupled and (self.device.type == "cuda" or peak_restarts())
 
     def need_less(self) -> bool:
         """Takes the next rung, between steps, because memory is nearly full; False at the end."""
