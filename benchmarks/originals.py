@@ -161,11 +161,11 @@ def tree_bytes(process: Any) -> int:
     import psutil
 
     total = 0
-    for each in (process, *process.children(recursive=True)):
-        try:
+    try:
+        for each in (process, *process.children(recursive=True)):
             total += each.memory_full_info().pss
-        except psutil.Error:  # it has ended
-            continue
+    except psutil.Error:  # one has ended: the next look tells
+        return 0
     return total
 
 
@@ -192,7 +192,7 @@ def measure(row: int, side: int, video: Path) -> dict[str, Any]:
 
     def watch() -> None:
         nonlocal most
-        while not done.wait(0.005):
+        while not done.wait(0.05):
             most = max(most, tree_bytes(process))
 
     watcher = threading.Thread(target=watch)

@@ -1,4 +1,5 @@
 import csv
+import gc
 import hashlib
 import subprocess
 import sys
@@ -53,6 +54,20 @@ def test_the_frames_asked_for_come_in_the_order_asked_for(make_video, name):
         assert numbers_of(decode(path, at=at)) == at
     strategy = visit_frames(path, [40], lambda index, frame: None)
     assert strategy == ("sequential" if name in BY_SEQUENCE else "groups")
+
+
+@pytest.mark.parametrize("name", ["b_frames.mp4", "raw.h264"])
+def test_no_frame_waits_for_the_garbage_collector(make_video, name):
+    """A frame and its container of side data refer to each other, if one lets them."""
+    path = make_video(name, **VIDEOS[name])
+    decode(path, at=[3], size=16)
+    gc.collect()
+    gc.disable()
+    try:
+        decode(path, at=list(range(0, 60, 4)), size=16)
+        assert gc.collect() < 15
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("name", ["open_groups.mp4", "open_groups_hevc.mkv", "mpeg2.ts"])
