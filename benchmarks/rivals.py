@@ -32,7 +32,7 @@ from reelfit.memory.allocator import child_environment
 MIB = 2**20
 SAMPLES, BATCH, OVER_MIB, ROUNDS = 232, 64, 96, 3
 BUDGETS_GIB = (1, 2, 4, 8)
-BATCHES = (64, 128, 256, 512, 1024, 2048)
+BATCHES = (128, 256, 512, 1024, 2048)
 SECONDS = 60
 OTHERS = ("accelerate", "accelerate_halving", "lightning", "composer")
 
@@ -130,20 +130,20 @@ def main() -> None:
     """Both tables."""
     with tempfile.TemporaryDirectory() as folder:
         rows = epoch(Path(folder))
-    names = ["plain", "accelerate", "accelerate_halving", "lightning", "reelfit"]
-    batches = {f"{gib} GiB": {name: largest(name, gib) for name in names} for gib in BUDGETS_GIB}
-    write_result(
-        "rivals",
-        {
-            "epoch": {
-                "samples": SAMPLES,
-                "batch": BATCH,
-                "limit_over_base_mib": OVER_MIB,
-                "contenders": rows,
-            },
-            "largest_batch": {"tried": BATCHES, "within": batches},
-        },
-    )
+    # Accelerate as shipped takes 0.9 of a batch, which then is not the one that was asked for.
+    names = ["plain", "accelerate_halving", "lightning", "reelfit"]
+    batches: dict[str, Any] = {}
+    for gib in BUDGETS_GIB:
+        batches[f"{gib} GiB"] = {name: largest(name, gib) for name in names}
+        figures = {
+            "samples": SAMPLES,
+            "batch": BATCH,
+            "limit_over_base_mib": OVER_MIB,
+            "rounds": ROUNDS,
+            "contenders": rows,
+        }
+        most = {"tried": BATCHES, "seconds_at_most": SECONDS, "within": batches}
+        write_result("rivals", {"epoch": figures, "largest_batch": most})
 
 
 if __name__ == "__main__":

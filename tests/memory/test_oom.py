@@ -57,6 +57,7 @@ def test_every_real_shortage_is_recognised():
         "could not create a primitive",
         "could not execute a primitive",
         "CUDA error: out of memory",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
         "CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
     ],
 )

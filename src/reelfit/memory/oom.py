@@ -14,6 +14,7 @@ _BACKEND_WORDS = (
     "out of memory",  # CUDA libraries beside the caching allocator
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
+    "_ALLOCATION_FAILED",  # of cuDNN 9, on the host and on the device
 )
 
 
