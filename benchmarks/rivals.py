@@ -53,6 +53,7 @@ def contend(name: str, task: dict[str, Any]) -> dict[str, Any]:
             text=True,
             check=False,
             timeout=SECONDS,
+            cwd=tempfile.gettempdir(),  # Lightning leaves a file where it stands
         )
     except subprocess.TimeoutExpired:
         return {"end": f"not done after {SECONDS} s"}
