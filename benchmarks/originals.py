@@ -22,6 +22,8 @@ from measured import write_result
 BATCH, FRAMES, SIZE, WORKERS = 32, 16, 224, 4
 VIDEO_FRAMES, HEIGHT, WIDTH = 300, 1080, 1920
 BUDGET = 2 * 2**30
+CLIPS = 8
+"""Of a batch that are loaded: all loading processes are at work, which is when they hold most."""
 MIB = 2**20
 
 
@@ -32,7 +34,7 @@ class Whole:
         self.video = video
 
     def __len__(self) -> int:
-        return BATCH
+        return CLIPS
 
     def __getitem__(self, number: int) -> Any:
         import av
@@ -58,7 +60,7 @@ class Exact:
         self.video = video
 
     def __len__(self) -> int:
-        return BATCH
+        return CLIPS
 
     def __getitem__(self, number: int) -> Any:
         from reelfit.video.decode import decode
@@ -78,8 +80,8 @@ def loader(kind: type, video: Path, workers: int) -> None:
     import torch
 
     torch.set_num_threads(1)
-    parts = torch.utils.data.DataLoader(kind(video), BATCH // 8, num_workers=workers)
-    assert len(torch.cat(list(parts))) == BATCH
+    parts = torch.utils.data.DataLoader(kind(video), CLIPS // WORKERS, num_workers=workers)
+    assert len(torch.cat(list(parts))) == CLIPS
 
 
 def training(*, exact: bool) -> None:
@@ -145,7 +147,7 @@ ROWS = {
         lambda video: one_video(Whole, video),
         lambda video: one_video(Exact, video),
     ),
-    "a batch of 32 clips from such videos, its loading processes too": (
+    "8 clips of such videos by 4 loading processes, and by one": (
         lambda video: loader(Whole, video, WORKERS),
         lambda video: loader(Exact, video, 0),
     ),
