@@ -277,7 +277,7 @@ def test_a_step_that_is_told_its_memory_is_planned_by_passes_of_which_nothing_st
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout)
     assert (found["samples"], found["same"]) == (96, True)
-    assert found["retries"] <= 1, "0 where it was written; libraries differ between processors"
+    assert found["retries"] == 0
     if over_mib == 4000:
         assert found["micro_batch"] == 96
     else:

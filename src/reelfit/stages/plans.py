@@ -82,7 +82,8 @@ def plans_of(run: Run, study: Study, *, host_bytes: int, most_workers: int) -> P
     settled, chosen, variants = settled_rungs(run), {}, {}
     for model, profiles in read_profiles(run).items():
         number = first_that_fits(profiles, study, host_bytes=host_bytes)
-        variants[model] = max(number, settled.get(model, {}).get("variant", 0))
+        # What was settled stays, or less memory on resuming would throw finished folds away.
+        variants[model] = settled[model]["variant"] if model in settled else number
         chosen[model] = profiles[variants[model]]
     workers = side_by_side(
         list(chosen.values()),
@@ -112,9 +113,8 @@ def settle_rungs(run: Run, study: Study, planned: Planned) -> None:
     """
     settled = settled_rungs(run)
     for model, plan in planned.plans.items():
-        number = planned.variants[model]
-        before = settled.get(model, {"variant": -1})["variant"]
-        if isinstance(plan, Plan) and number > before:
+        if isinstance(plan, Plan) and model not in settled:
+            number = planned.variants[model]
             settled[model] = _settled(plan, number)
             if number:
                 profiles = read_profiles(run)[model]
@@ -148,7 +148,7 @@ def shrink(run: Run, study: Study, model: str, variant: int, *, host_bytes: int)
         settled[model] = _settled(plan, number)
         write_json(run.file(RUNGS), settled)
         _tell_shrunk(run, model, number, "memory ran out for a single sample")
-        run.event("plan", model=model, workers=1, **asdict(plan))
+        run.event("plan", model=model, **asdict(plan))
         return True
     return False
 

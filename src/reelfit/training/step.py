@@ -146,8 +146,9 @@ class ExactStep:
             )
         with clean_shortage("before the step began"):
             start = Start.of(self.model, self.scaler)
-            if self._to_plan is not None and samples > max(PROBED) and self._can_be_probed():
-                self._plan(start, batch, self._to_plan)
+            if self._to_plan is not None and samples > max(PROBED):
+                if self._can_be_probed():
+                    self._plan(start, batch, self._to_plan)
                 self._to_plan = None
             self._restart_peak()
         retries = 0
