@@ -32,8 +32,8 @@ from reelfit.memory.allocator import child_environment
 MIB = 2**20
 SAMPLES, BATCH, OVER_MIB, ROUNDS = 232, 64, 96, 3
 BUDGETS_GIB = (1, 2, 4, 8)
-BATCHES = (128, 256, 512, 1024, 2048)
-SECONDS = 60
+LARGEST_PER_GIB, SMALLEST = 2048, 64  # tried by halves from the largest on
+SECONDS = 900
 OTHERS = ("accelerate", "accelerate_halving", "lightning", "composer")
 
 
@@ -114,17 +114,17 @@ def told(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def largest(name: str, gib: int) -> dict[str, Any]:
-    """The largest batch that made one optimizer step of exactly its samples; what came after it."""
-    best, after = 0, ""
-    for batch in BATCHES:
+    """The largest batch that made one step of exactly its samples, and what ended a larger one."""
+    batch, ended = gib * LARGEST_PER_GIB, "more was not tried"
+    while batch >= SMALLEST:
         found = contend(name, {"samples": batch, "batch": batch, "budget_bytes": gib * 1024 * MIB})
-        if found["end"] != "done" or found["sizes"] != [batch]:
-            sizes = found.get("sizes", [])
-            after = found["end"] if found["end"] != "done" else f"steps of {sizes[:4]} samples"
-            break
-        best = batch
-    print(name, gib, best, after, flush=True)
-    return {"batch": best, "then": after}
+        print(name, gib, batch, found["end"], found.get("seconds"), flush=True)
+        if found["end"] == "done" and found["sizes"] == [batch]:
+            return {"batch": batch, "more": ended, "seconds": round(found["seconds"], 1)}
+        done = found["end"] == "done"
+        ended = f"steps of {found['sizes'][:4]} samples" if done else found["end"]
+        batch //= 2
+    return {"batch": 0, "more": ended}
 
 
 def main() -> None:
@@ -143,7 +143,8 @@ def main() -> None:
             "rounds": ROUNDS,
             "contenders": rows,
         }
-        most = {"tried": BATCHES, "seconds_at_most": SECONDS, "within": batches}
+        tried = {"largest_per_gib": LARGEST_PER_GIB, "seconds_at_most": SECONDS}
+        most = tried | {"within": batches}
         write_result("rivals", {"epoch": figures, "largest_batch": most})
 
 
