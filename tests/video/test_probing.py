@@ -43,6 +43,11 @@ def test_the_facts_are_those_that_the_file_was_made_with(make_video):
         pixel_format="yuv420p",
         bit_rate=round(total_bytes * 8 / 1.5),
         rotation=0,
+        pixel_aspect=1.0,
+        colour_matrix="bt601",
+        colour_tagged=False,
+        hdr=False,
+        strategy="groups",
         file_bytes=path.stat().st_size,
     )
 

@@ -1,21 +1,25 @@
 """Exactly the frames wanted, as the decoder gives them, at the least decoding.
 
-Two strategies, the same frames: ``groups`` decodes only from the keyframe before each wanted
-frame; ``sequential`` decodes from the start and tolerates errors.
+Two strategies, the same frames: see ``Strategy``.
 """
 
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import Literal
 
 import av
 import numpy as np
 from av.error import FFmpegError
 
 from reelfit.errors import VideoError
-from reelfit.video.packets import OpenVideo, Packet, PacketIndex, index_packets, open_video
+from reelfit.video.packets import (
+    OpenVideo,
+    Packet,
+    PacketIndex,
+    Strategy,
+    index_packets,
+    open_video,
+)
 
-Strategy = Literal["groups", "sequential"]
 Take = Callable[[int, av.VideoFrame], None]
 
 # Frames that no other refers to may be left out undecoded. Not so AV1 and VP9: it breaks them.
@@ -26,39 +30,57 @@ class _NotAsIndexed(Exception):  # noqa: N818  # it never leaves this module
     """Decoding a group did not give what the index promised."""
 
 
-def visit_frames(path: Path, wanted: Collection[int], take: Take) -> Strategy:
-    """Calls ``take(index, frame)`` for each of ``wanted``, and says which strategy gave them.
+def index_video(path: Path) -> PacketIndex:
+    """What the packets of ``path`` say, without decoding one. Memory: 10 bytes a packet.
 
-    Indices count the packets' frames from the first keyframe in presentation order, so that one
+    Raises:
+        VideoError: the file cannot be used.
+    """
+    with open_video(path) as video:
+        return index_packets(video, video.packets())
+
+
+def visit_frames(
+    path: Path,
+    wanted: Collection[int],
+    take: Take,
+    *,
+    index: PacketIndex | None = None,
+    strategy: Strategy | None = None,
+) -> Strategy:
+    """Calls ``take(number, frame)`` for each of ``wanted``, and says which strategy gave them.
+
+    Numbers count the packets' frames from the first keyframe in presentation order, so that one
     that cannot be decoded keeps its number; where times cannot be relied on, they count the
     frames that a full decode gives. Frames come as stored, neither turned nor converted, in no
     promised order. When groups turn out not to be as indexed, all are taken anew: what ``take``
-    got last is right.
+    got last is right. ``index`` is that of ``index_video``, made here where it is not given;
+    ``strategy`` asks for one of them where both would do.
     Memory: one decoder, its reference frames, 10 bytes a packet.
 
     Raises:
         VideoError: the file cannot be used, or it lacks one of these frames, or one is damaged
             or follows damage in its group, where a decoder would show smeared pictures.
     """
-    with open_video(path) as video:
-        index = index_packets(video, video.packets())
-    if index.trusted:
-        presented = index.presented()
-        if max(wanted) >= len(presented):
-            raise _no_such_frame(max(wanted), len(presented))
-        indices = {int(presented[at]): at for at in wanted}
+    index = index or index_video(path)
+    if not index.trusted:
+        with open_video(path) as video:
+            _visit_from_start(video, index, set(wanted), take, None)
+        return "sequential"
+    presented = index.presented()
+    if max(wanted) >= len(presented):
+        raise _no_such_frame(max(wanted), len(presented))
+    numbers = {int(presented[at]): at for at in wanted}
+    if strategy != "sequential":
         try:
             with open_video(path) as video:
-                _visit_groups(video, index, indices, take)
+                _visit_groups(video, index, numbers, take)
         except _NotAsIndexed:
             pass
         else:
             return "groups"
-        with open_video(path) as video:
-            _visit_from_start(video, index, set(wanted), take, indices)
-    else:
-        with open_video(path) as video:
-            _visit_from_start(video, index, set(wanted), take, None)
+    with open_video(path) as video:
+        _visit_from_start(video, index, set(wanted), take, numbers)
     return "sequential"
 
 

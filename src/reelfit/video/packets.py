@@ -5,12 +5,13 @@ Nothing here decodes a whole video, and nothing of what FFmpeg logs reaches the 
 
 import logging
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from stat import S_ISREG
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import av
 import av.logging
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     Packet = av.Packet[VideoStream]
 else:
     Packet = av.Packet  # it takes no parameter at run time
+
+Strategy = Literal["groups", "sequential"]
+"""``groups`` decodes only from the keyframe before each wanted frame, ``sequential`` from the start
+and tolerates errors; both give the same frames."""
 
 MAX_SIDE = 16384
 """Pixels: a larger picture is refused before anything is decoded."""
@@ -119,6 +124,12 @@ class PacketIndex:
     keyframes: np.ndarray
     shown: np.ndarray
     """Whether a frame is part of the video: no edit list leaves it out, no keyframe is missing."""
+    time_base: Fraction
+    """Seconds in one unit of ``times``."""
+    average_fps: float | None
+    """Frames a second by the header; None where it does not say."""
+    pixel_aspect: float
+    """Width over height of a pixel as stored: 1 for square ones."""
     total_bytes: int
     last_duration: int
     """Of the packet that came last, in the stream's time base; 0 where it is not known."""
@@ -130,6 +141,48 @@ class PacketIndex:
         """Positions (decode order) of the frames shown, in presentation order."""
         positions = np.flatnonzero(self.shown)
         return positions[np.argsort(self.times[positions], kind="stable")]
+
+    @property
+    def strategy(self) -> Strategy:
+        """How frames are decoded, unless decoding shows that the packets said too much."""
+        return "groups" if self.trusted else "sequential"
+
+    def seconds(self) -> np.ndarray | None:
+        """When each frame is shown, counted from the first, in order; None unless ``trusted``."""
+        if not self.trusted:
+            return None
+        times = np.sort(self.times[self.shown])
+        seconds: np.ndarray = (times - times[0]) * float(self.time_base)
+        return seconds
+
+    def duration_seconds(self) -> float | None:
+        """From the first frame's time to the end of the last; None where times say nothing."""
+        count = int(self.shown.sum())
+        if not self.trusted or not self.time_base or count < 2:
+            return None
+        shown = self.times[self.shown]
+        span = int(shown.max() - shown.min())
+        return float((span + (self.last_duration or round(span / (count - 1)))) * self.time_base)
+
+    def frames_at(self, seconds: Sequence[float | int]) -> list[int]:
+        """The frames that are seen ``seconds`` after the first: the last that is shown by then.
+
+        Files round times to their time base, so half a unit of it is forgiven. Where times cannot
+        be relied on, the header's mean rate counts.
+
+        Raises:
+            VideoError: the video ends before, or has neither times nor a rate.
+        """
+        times = self.seconds()
+        if times is None and self.average_fps is None:
+            raise VideoError("no frame rate", "the file says neither times nor a rate")
+        if times is None:
+            return [int(at * (self.average_fps or 0) + 1e-6) for at in seconds]
+        end = self.duration_seconds() or times[-1]
+        if max(seconds) > end:
+            raise VideoError("no such frame", f"{max(seconds):g} s were asked for; it has {end:g}")
+        reached = np.asarray(seconds) + 0.5 * float(self.time_base)
+        return [max(int(at) - 1, 0) for at in np.searchsorted(times, reached, side="right")]
 
 
 def index_packets(video: OpenVideo, packets: Iterable[Packet]) -> PacketIndex:
@@ -160,11 +213,18 @@ def index_packets(video: OpenVideo, packets: Iterable[Packet]) -> PacketIndex:
         times=as_times,
         keyframes=np.frombuffer(keyframes, np.bool_),
         shown=as_shown,
+        time_base=video.stream.time_base or Fraction(0),
+        average_fps=float(video.stream.average_rate or 0) or None,
+        pixel_aspect=_pixel_aspect(video.stream.sample_aspect_ratio),
         total_bytes=total_bytes,
         last_duration=last_duration,
         ends_damaged=damaged,
         trusted=bool(orderly and len(key_positions)) and _container_is_trusted(video),
     )
+
+
+def _pixel_aspect(stated: Fraction | None) -> float:
+    return float(stated) if stated and stated > 0 else 1.0
 
 
 def _container_is_trusted(video: OpenVideo) -> bool:

@@ -8,6 +8,7 @@ import av
 import numpy as np
 
 from reelfit.errors import VideoError
+from reelfit.video.colour import colours_of
 from reelfit.video.frames import decode_tolerantly
 from reelfit.video.orientation import orientation_of
 from reelfit.video.packets import (
@@ -15,6 +16,7 @@ from reelfit.video.packets import (
     OpenVideo,
     Packet,
     PacketIndex,
+    Strategy,
     index_packets,
     open_video,
 )
@@ -40,10 +42,20 @@ class VideoFacts:
     """Bits a second of the video stream alone, measured over its packets."""
     rotation: int
     """Degrees clockwise, 0 to 270, that set the frames upright; ``decode`` has done it."""
+    pixel_aspect: float
+    """Width over height of a pixel as stored; ``decode`` makes them square."""
+    colour_matrix: str
+    """bt601, bt709, bt2020, smpte240m, fcc, rgb or grey."""
+    colour_tagged: bool
+    """Whether the file names its matrix; else it was chosen by the size, see ``colours_of``."""
+    hdr: bool
+    """Whether the frames have a high dynamic range."""
+    strategy: Strategy
+    """How ``decode`` takes its frames."""
     file_bytes: int
 
 
-def probe(path: Path) -> VideoFacts:
+def probe(path: Path | str) -> VideoFacts:
     """What ``path`` holds: one pass over its packets, and its first frame decoded.
 
     Frames are counted by their packets, whatever the header claims; one that cannot be decoded
@@ -52,8 +64,10 @@ def probe(path: Path) -> VideoFacts:
     Raises:
         VideoError: the file cannot be used; ``reason`` is one of 'no such file', 'not a file',
             'empty file', 'cannot be read', 'not a video', 'no video stream', 'unknown codec',
-            'too large', 'encrypted', 'no frames', 'truncated', 'damaged'.
+            'too large', 'encrypted', 'no frames', 'truncated', 'damaged', 'colours that cannot
+            be converted'.
     """
+    path = Path(path)
     with open_video(path) as video:
         first: list[av.VideoFrame] = []
         index = index_packets(video, _until_a_frame(video, first))
@@ -78,6 +92,7 @@ def _until_a_frame(video: OpenVideo, first: list[av.VideoFrame]) -> Iterator[Pac
 
 
 def _facts(path: Path, video: OpenVideo, index: PacketIndex, first: av.VideoFrame) -> VideoFacts:
+    colours = colours_of(first)
     counted = int(index.shown.sum())
     seconds = _duration_seconds(video, index)
     return VideoFacts(
@@ -90,6 +105,11 @@ def _facts(path: Path, video: OpenVideo, index: PacketIndex, first: av.VideoFram
         pixel_format=first.format.name,
         bit_rate=(round(index.total_bytes * 8 / seconds) or None) if seconds else None,
         rotation=orientation_of(first).rotation,
+        pixel_aspect=index.pixel_aspect,
+        colour_matrix=colours.matrix,
+        colour_tagged=colours.tagged,
+        hdr=colours.transfer != "sdr",
+        strategy=index.strategy,
         file_bytes=path.stat().st_size,
     )
 
@@ -102,13 +122,10 @@ def _frames_per_second(video: OpenVideo, counted: int, seconds: float | None) ->
 
 
 def _duration_seconds(video: OpenVideo, index: PacketIndex) -> float | None:
-    """From the first frame's time to the end of the last; what the header says is a claim."""
-    base = video.stream.time_base
-    times = index.times[index.shown]
-    if index.trusted and base and len(times) > 1:
-        span = int(times.max() - times.min())
-        last = index.last_duration or round(span / (len(times) - 1))
-        return float((span + last) * base)
-    claimed = video.stream.duration
+    """By the frames' times; what the header says is a claim, taken where they say nothing."""
+    seconds = index.duration_seconds()
+    if seconds is not None:
+        return seconds
+    base, claimed = video.stream.time_base, video.stream.duration
     seconds = float(claimed * base) if claimed and base else (video.container.duration or 0) / 1e6
     return seconds if np.isfinite(seconds) and seconds > 0 else None
