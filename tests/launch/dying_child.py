@@ -44,6 +44,7 @@ class Dying(Stage):
             "attempt",
             began=time.monotonic(),
             shortages=context.shortages,
+            refused=context.refused,
             budget_mb=(context.memory.budget_bytes or 0) / MIB,
         )
         ends = unit.facts.get("ends", [])
@@ -68,11 +69,15 @@ def _end(
     done: int = 0,
     restart: str = "",
     on_last_rung: bool = False,
+    item: str = "",
+    item_seconds: float = 60.0,
 ) -> None:
     assert context.memory.budget_bytes is not None
     if limited:
         limit_host_memory(context.memory.budget_bytes)
     context.report_progress(done, 10)
+    if item:
+        context.begin_item(item, item_seconds)
     held = bytearray(int(hold_share * context.memory.budget_bytes))
     held[::4096] = b"x" * len(held[::4096])  # every page is touched, so that it is resident
     time.sleep(LOOKED_AT_SECONDS)
@@ -83,7 +88,8 @@ def _end(
         while True:
             grown.append(b"x" * (8 * MIB))
             time.sleep(0.002)
-    os.kill(os.getpid(), signal.Signals[by])
+    if by != "nothing":
+        os.kill(os.getpid(), signal.Signals[by])
     time.sleep(60)
 
 

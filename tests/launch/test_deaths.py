@@ -150,3 +150,45 @@ def test_a_unit_that_was_not_on_the_last_rung_is_given_up_as_it_is(
     with pytest.raises(RunError, match="ended 3 times"):
         started.run([unit("a", *[end] * 3, smaller=True)], key="k", stage=Dying())
     assert events(started, "unit_ends")[-1]["then"] == "given up"
+
+
+def test_what_breaks_native_code_twice_is_left_out_and_the_rest_is_done(
+    launcher: Callable[..., LocalLauncher],
+):
+    started = launcher()
+    broken = {"by": "SIGSEGV", "item": "bad.mp4", "done": 2}
+    started.run([unit("a", broken, broken)], key="k", stage=Dying())
+    once, twice, done = events(started, "unit_ends")
+    assert (once["then"], twice["then"], done["outcome"]) == ("same plan", "without it", "done")
+    refused = [row["refused"] for row in events(started, "attempt")]
+    why = "two processes were ended by SIGSEGV while they decoded it"
+    assert refused == [{}, {}, {"bad.mp4": why}]
+    assert decisions([twice]) == [
+        f"bad.mp4 ended the process that decoded it ({why}): it is left out."
+    ]
+
+
+def test_what_takes_longer_than_it_may_is_ended_and_left_out_at_once(
+    launcher: Callable[..., LocalLauncher],
+):
+    started = launcher(retries=1)
+    hangs = {"by": "nothing", "item": "long.mp4", "item_seconds": 0.3}
+    also = {"by": "nothing", "item": "longer.mp4", "item_seconds": 0.2}
+    started.run([unit("a", hangs, also)], key="k", stage=Dying())
+    assert [row.get("item") for row in events(started, "unit_ends")] == [
+        "long.mp4",
+        "longer.mp4",
+        None,
+    ]
+    (*_, last) = events(started, "attempt")
+    assert last["refused"] == {
+        "long.mp4": "it took more than the 0.3 s that it may",
+        "longer.mp4": "it took more than the 0.2 s that it may",
+    }
+
+
+def test_a_kill_from_outside_blames_no_video(launcher: Callable[..., LocalLauncher]):
+    started = launcher()
+    killed = {"by": "SIGKILL", "item": "good.mp4"}
+    started.run([unit("a", killed, killed)], key="k", stage=Dying())
+    assert [row["refused"] for row in events(started, "attempt")] == [{}, {}, {}]

@@ -1,8 +1,8 @@
 """Which unit is started next, and how one that died is started again."""
 
 from collections import deque
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -16,6 +16,7 @@ class Then(StrEnum):
     SMALLER = "smaller plan"
     ALONE = "alone"
     SHRUNK = "smaller model"
+    WITHOUT = "without it"
     GIVEN_UP = "given up"
 
 
@@ -23,7 +24,9 @@ class Then(StrEnum):
 class Attempt:
     """One start of a unit, and what its earlier starts came to.
 
-    ``deaths`` are those since it last got further than ``furthest``, in items.
+    ``deaths`` are those since it last got further than ``furthest``, in items. ``faults`` names the
+    items at which native code broke once, ``refused`` those that it is started again without, each
+    with its reason.
     """
 
     unit: Unit
@@ -31,6 +34,8 @@ class Attempt:
     furthest: int = 0
     shortages: int = 0
     alone: bool = False
+    faults: frozenset[str] = frozenset()
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 def after_death(
@@ -53,6 +58,18 @@ def after_death(
     if not short:
         return tried, Then.SAME
     return tried, Then.SMALLER if shrinks else Then.ALONE
+
+
+def blame(last: Attempt, item: str, *, hung: str = "", broke: str = "") -> Attempt:
+    """``last`` with what its death says of the ``item`` it was at.
+
+    One that took longer than it may is refused at once: its next start would take as long. Where
+    native code ``broke``, it is once more given a chance: memory that was short does that, too.
+    """
+    if hung or item in last.faults:
+        reason = hung or f"two processes were ended by {broke} while they decoded it"
+        return replace(last, refused={**last.refused, item: reason}, deaths=0)
+    return replace(last, faults=last.faults | {item})
 
 
 class Queue:

@@ -40,6 +40,7 @@ class Order:
     budget_bytes: int | None
     parent: int
     shortages: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -138,6 +139,8 @@ def _work(order: Order, answers: _Answers) -> None:
             event=event,
             should_stop=answers.stop.is_set,
             shortages=order.shortages,
+            refused=order.refused,
+            begin_item=lambda name, seconds: answers.say(item=name, seconds=seconds),
         )
         if unit.name == GATHER:
             stage.gather(run, study, listing_of(study), context)

@@ -9,7 +9,8 @@ from reelfit.memory.record import MIB
 
 NEAR_BUDGET = 0.85
 """Of its budget: what held that much when last looked at may have held all of it a moment later."""
-_CRASHES = ("SIGSEGV", "SIGBUS", "SIGABRT")
+CRASHES = ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGFPE", "SIGILL")
+"""The ends of native code that broke."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def short_of_memory(death: Death) -> bool:
         if death.kernel_kills is not None and not death.repeated:
             return death.kernel_kills > 0
         return bool(death.kernel_kills) or near
-    return near or (death.hard_limit and death.ended_by in _CRASHES)
+    return near or (death.hard_limit and death.ended_by in CRASHES)
 
 
 def name_of_end(status: int) -> str:

@@ -14,11 +14,12 @@ from typing import Any, final
 
 from reelfit import errors
 from reelfit.errors import OutOfMemoryError, ReelfitError, RunError, StudyError
-from reelfit.launch.attempts import Attempt, Queue, Then, after_death
+from reelfit.launch.attempts import Attempt, Queue, Then, after_death, blame
 from reelfit.launch.child import INTERRUPTED, Order, order_text
-from reelfit.launch.death import Death, name_of_end
+from reelfit.launch.death import CRASHES
+from reelfit.launch.running import LOOKS, Running
 from reelfit.memory.allocator import child_environment
-from reelfit.memory.kernel import Resident, has_hard_limit, kernel_kills, resident_of
+from reelfit.memory.kernel import kernel_kills
 from reelfit.memory.plan import Plan
 from reelfit.memory.record import MIB
 from reelfit.pipeline import Launcher
@@ -29,52 +30,8 @@ from reelfit.study import Study
 
 GRACE_SECONDS = 30.0
 """How long an interrupted unit may take for its checkpoint."""
-LOOKS = 10
 LOOK_SECONDS = 0.1
 """Between two looks at what the children hold."""
-
-
-@dataclass
-class _Child:
-    attempt: Attempt
-    process: "subprocess.Popen[bytes]"
-    budget_bytes: int
-    began: float
-    kernel_kills: deque[int | None]
-    """The kernel's count at the last looks: what it killed before them was another process, and
-    one that it kills can be seen alive for a moment after it was counted."""
-    resident: Resident | None = None
-    peak_bytes: int = 0
-    hard_limit: bool = False
-    unfinished: bytes = b""
-    answer: dict[str, Any] = field(default_factory=dict)
-    done: int = 0
-    total: int = 0
-
-    @property
-    def unit(self) -> Unit:
-        return self.attempt.unit
-
-    def look(self) -> None:
-        """Notes what it holds; what it held at the last look is all that is known if it dies."""
-        now = resident_of(self.process.pid)
-        if now is not None:
-            self.resident = now
-            self.peak_bytes = max(self.peak_bytes, now.peak_bytes)
-            self.hard_limit = has_hard_limit(self.process.pid)
-            self.kernel_kills.append(kernel_kills())
-
-    def death(self) -> Death:
-        """What is known of its end."""
-        before, after = self.kernel_kills[0], kernel_kills()
-        return Death(
-            ended_by=name_of_end(self.process.returncode),
-            held_bytes=None if self.resident is None else self.resident.rss_bytes,
-            budget_bytes=self.budget_bytes,
-            hard_limit=self.hard_limit,
-            kernel_kills=None if before is None or after is None else after - before,
-            repeated=self.attempt.deaths > 0 and self.done <= self.attempt.furthest,
-        )
 
 
 @final
@@ -126,7 +83,7 @@ class LocalLauncher(Launcher):
         self._weights = {unit.name: unit.items for unit in units}
         failures: list[ReelfitError] = []
         self._shrunk = False
-        active: list[_Child] = []
+        active: list[Running] = []
         with selectors.DefaultSelector() as selector:
             try:
                 while queue or active:
@@ -157,7 +114,7 @@ class LocalLauncher(Launcher):
         stage: Stage,
         units: list[Unit],
         selector: selectors.BaseSelector,
-    ) -> _Child:
+    ) -> Running:
         unit = attempt.unit
         threads = self.threads if stage.all_threads else 1
         side_by_side = 1 if attempt.alone else min(self._side_by_side, len(units))
@@ -171,6 +128,7 @@ class LocalLauncher(Launcher):
             budget_bytes=budget_bytes,
             parent=os.getpid(),
             shortages=attempt.shortages,
+            refused=dict(attempt.refused),
         )
         log = self.run_folder.file("logs") / f"{stage.name}_{unit.name.replace('/', '_')}.log"
         log.parent.mkdir(exist_ok=True)
@@ -184,7 +142,7 @@ class LocalLauncher(Launcher):
                 env=child_environment(os.environ, threads=threads, trains=stage.computes),
                 start_new_session=True,  # the terminal's Ctrl-C reaches the parent alone
             )
-        child = _Child(
+        child = Running(
             attempt, process, budget_bytes, time.monotonic(), deque([kills], maxlen=LOOKS)
         )
         assert process.stdin is not None
@@ -204,14 +162,15 @@ class LocalLauncher(Launcher):
             if not self._read(key.data):
                 selector.unregister(key.fileobj)
 
-    def _look(self, active: list[_Child]) -> None:
+    def _look(self, active: list[Running]) -> None:
         now = time.monotonic()
         if now - self._looked >= LOOK_SECONDS:
             self._looked = now
             for child in active:
                 child.look()
+                child.end_if_hung()
 
-    def _listen_to_end(self, child: _Child, selector: selectors.BaseSelector) -> None:
+    def _listen_to_end(self, child: Running, selector: selectors.BaseSelector) -> None:
         while self._read(child):
             pass
         assert child.process.stdout is not None
@@ -219,7 +178,7 @@ class LocalLauncher(Launcher):
             selector.unregister(child.process.stdout)
         child.process.stdout.close()
 
-    def _read(self, child: _Child) -> bool:
+    def _read(self, child: Running) -> bool:
         """Takes what the child said since; False at the end of its output."""
         assert child.process.stdout is not None
         said = os.read(child.process.stdout.fileno(), 2**16)
@@ -228,6 +187,8 @@ class LocalLauncher(Launcher):
             answer = json.loads(line)
             if "outcome" in answer:
                 child.answer = answer
+            elif "item" in answer:
+                child.begin(answer["item"], answer["seconds"])
             else:
                 child.done, child.total = answer["done"], answer["total"]
                 self._show(child.unit.name, child.done / max(child.total, 1))
@@ -239,7 +200,7 @@ class LocalLauncher(Launcher):
         self.progress(done, sum(self._weights.values()))
 
     def _finish(
-        self, child: _Child, stage: Stage, queue: Queue, failures: list[ReelfitError]
+        self, child: Running, stage: Stage, queue: Queue, failures: list[ReelfitError]
     ) -> None:
         unit, status = child.unit, child.process.returncode
         outcome = child.answer.get("outcome", "killed")
@@ -264,7 +225,7 @@ class LocalLauncher(Launcher):
         self.on_unit_end(facts)
 
     def _again(
-        self, child: _Child, stage: Stage, queue: Queue, failures: list[ReelfitError]
+        self, child: Running, stage: Stage, queue: Queue, failures: list[ReelfitError]
     ) -> dict[str, Any]:
         """Starts a unit again, unless it died too often without getting further; says what of it.
 
@@ -272,6 +233,14 @@ class LocalLauncher(Launcher):
         """
         death, asked = child.death(), child.answer.get("message")
         known: dict[str, Any] = death.facts() if asked is None else {"message": asked}
+        broke = death.ended_by if asked is None and death.ended_by in CRASHES else ""
+        if child.item is not None and (child.hung or (broke and not known["short_of_memory"])):
+            blamed = blame(child.attempt, child.item, hung=child.hung, broke=broke)
+            if child.item in blamed.refused:
+                queue.put_back(blamed)
+                why = {"item": child.item, "why": blamed.refused[child.item]}
+                return {**known, "then": str(Then.WITHOUT), **why}
+            child.attempt = blamed
         attempt, then = after_death(
             child.attempt,
             done=child.done,
@@ -292,7 +261,7 @@ class LocalLauncher(Launcher):
         host_bytes = self.host_bytes // self._side_by_side
         return stage.shrink(self.run_folder, self.study, unit, host_bytes=host_bytes)
 
-    def _too_often(self, child: _Child, attempt: Attempt, last: str) -> RunError:
+    def _too_often(self, child: Running, attempt: Attempt, last: str) -> RunError:
         unit = attempt.unit
         return RunError(
             f"{unit.stage} {unit.name} ended {attempt.deaths} times without getting further "
@@ -301,7 +270,7 @@ class LocalLauncher(Launcher):
             "give less to other programs or change memory.host"
         )
 
-    def _failure(self, child: _Child) -> ReelfitError:
+    def _failure(self, child: Running) -> ReelfitError:
         message = child.answer.get("message", f"exit status {child.process.returncode}")
         kind = getattr(errors, child.answer.get("error", ""), None)
         if kind is StudyError:
@@ -314,7 +283,7 @@ class LocalLauncher(Launcher):
             f"All that is known stands in {log}; the other units' work is kept"
         )
 
-    def _stop(self, active: list[_Child]) -> None:
+    def _stop(self, active: list[Running]) -> None:
         """Asks the units to save and end; ends those that do not. A second Ctrl-C ends all now."""
         try:
             for child in active:

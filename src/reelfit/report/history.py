@@ -137,6 +137,10 @@ def _clips(event: Event) -> str:
 def _died(event: Event) -> str:
     if event["outcome"] not in DEATHS:
         return ""
+    if event["then"] == "without it":
+        return (
+            f"{event['item']} ended the process that decoded it ({event['why']}): it is left out."
+        )
     then = _THEN[event["then"]]
     if event["outcome"] == "restart":
         return f"{_place(event)} ran out of memory ({event['message']}), and {then}."

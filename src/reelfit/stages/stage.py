@@ -5,7 +5,7 @@ imported inside ``work`` and ``gather``, which run in child processes alone.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -36,7 +36,10 @@ GATHER = "gather"
 class Context:
     """What a unit is given beside its run and study.
 
-    ``shortages`` counts how often it died for want of memory in this session.
+    ``shortages`` counts how often it died for want of memory in this session. ``begin_item`` tells
+    the parent which item comes now and how many seconds it may take: native code that breaks or
+    hangs cannot be stopped from within. ``refused`` says of items that did so why they are to be
+    left out.
     """
 
     key: str
@@ -46,6 +49,8 @@ class Context:
     event: Callable[..., None]
     should_stop: Callable[[], bool]
     shortages: int = 0
+    refused: Mapping[str, str] = field(default_factory=dict)
+    begin_item: Callable[[str, float], None] = lambda _name, _seconds: None
 
 
 class Stage(ABC):
