@@ -14,9 +14,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reelfit.data.shards import ShardReader, write_shard
+from reelfit.data.shards import Clip, ShardReader, ShardWriter, index_shard, write_shard
 from reelfit.errors import RunError
 
+BLOCK = 512
 HEADER_BYTES = 128  # of a .npy member
 
 
@@ -77,6 +78,93 @@ def test_webdataset_reads_our_shards(tmp_path, make_clips):
         sample = next(sample for sample in found if sample["__key__"] == clip.video_id)
         assert np.array_equal(sample[f"{clip.copy}.npy"], clip.pixels)
         assert sample[f"{clip.copy}.json"]["frames"] == clip.frames
+
+
+def test_we_read_what_webdataset_wrote(tmp_path, make_clips):
+    webdataset = pytest.importorskip("webdataset")
+    clips = make_clips(3)
+    with webdataset.TarWriter(str(tmp_path / "a.tar")) as written:
+        for clip in clips:
+            key = f"{clip.video_id}_{clip.copy}"
+            written.write({"__key__": key, "npy": clip.pixels, "json": {"frames": clip.frames}})
+    rows = index_shard(tmp_path / "a.tar")
+    assert [row["key"] for row in rows] == [f"{c.video_id}_{c.copy}" for c in clips]
+    for row, clip in zip(rows, clips, strict=True):
+        assert np.array_equal(read(tmp_path / "a.tar", row), clip.pixels)
+
+
+def test_the_index_of_our_own_shard_is_that_of_its_manifest(tmp_path, make_clips):
+    rows = write_shard(tmp_path / "a.tar", make_clips(3))
+    found = index_shard(tmp_path / "a.tar")
+    assert [(row["offset"], row["bytes"]) for row in found] == [
+        (row["offset"], row["bytes"]) for row in rows
+    ]
+    assert [row["key"] for row in found] == [f"{row['video_id']}.{row['copy']}" for row in rows]
+
+
+def test_a_tar_with_links_and_what_is_no_tar_are_refused(tmp_path):
+    with tarfile.open(tmp_path / "linked.tar", "w") as tar:
+        link = tarfile.TarInfo("passwords.npy")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    with pytest.raises(RunError, match=r"linked\.tar: passwords\.npy is no plain file"):
+        index_shard(tmp_path / "linked.tar")
+    (tmp_path / "text.tar").write_text("no tar" * 200)
+    with pytest.raises(RunError, match=r"text\.tar: no plain tar"):
+        index_shard(tmp_path / "text.tar")
+
+
+def smooth_clip(*, size: int = 64) -> Clip:
+    """Not noise, which no JPEG keeps."""
+    across, down = np.meshgrid(np.linspace(0, 200, size), np.linspace(0, 55, size))
+    frame = np.stack([across + down, across, 255 - across - down]).astype(np.uint8)
+    return Clip("c" * 32, 0, np.stack([np.roll(frame, 3 * k, axis=2) for k in range(4)]), [0], {})
+
+
+def test_a_clip_in_jpeg_is_smaller_and_nearly_the_same(tmp_path):
+    clip = smooth_clip()
+    sizes = []
+    for quality, most in ((95, 3.0), (60, 8.0)):
+        (row,) = write_shard(tmp_path / "a.tar", [clip], store="jpeg", quality=quality)
+        found = read(tmp_path / "a.tar", row).astype(int)
+        assert found.shape == clip.pixels.shape
+        assert np.abs(found - clip.pixels).mean() < most
+        sizes.append(row["bytes"])
+    assert sizes[1] < sizes[0] < clip.pixels.nbytes / 4
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_webdataset_reads_our_shards_of_jpegs(tmp_path):
+    webdataset = pytest.importorskip("webdataset")
+    (row,) = write_shard(tmp_path / "a.tar", [smooth_clip()], store="jpeg")
+    (sample,) = webdataset.WebDataset(str(tmp_path / "a.tar"), shardshuffle=False).decode("rgb8")
+    ours = read(tmp_path / "a.tar", row)
+    for number, frame in enumerate(ours):
+        assert np.array_equal(sample[f"0.{number:04d}.jpg"], frame.transpose(1, 2, 0))
+
+
+@pytest.mark.parametrize("store", ["uint8", "jpeg"])
+def test_a_changed_byte_of_a_picture_is_found_by_its_checksum(tmp_path, store):
+    shard = tmp_path / "a.tar"
+    (row,) = write_shard(shard, [smooth_clip()], store=store)
+    content = bytearray(shard.read_bytes())
+    content[row["offset"] + row["bytes"] - 200] ^= 1
+    shard.write_bytes(content)
+    with (
+        ShardReader(tmp_path) as reader,
+        pytest.raises(RunError, match=r"a\.tar: damaged at byte .* not those that were written"),
+    ):
+        reader.read("a.tar", offset=row["offset"], num_bytes=row["bytes"], crc32=row["crc32"])
+
+
+@pytest.mark.parametrize("kept", [0, 100, BLOCK, BLOCK + 200])
+def test_a_row_of_pictures_cut_short_is_an_error(tmp_path, kept):
+    shard = tmp_path / "a.tar"
+    (row,) = write_shard(shard, [smooth_clip()], store="jpeg")
+    os.truncate(shard, row["offset"] + kept)
+    with pytest.raises(RunError, match=r"a\.tar: damaged at byte 0"):
+        read(shard, row)
 
 
 @pytest.mark.parametrize("kept", [0, 10, HEADER_BYTES, HEADER_BYTES + 50])
@@ -173,32 +261,77 @@ def test_a_writer_that_fails_midway_leaves_what_stood_before(tmp_path, make_clip
     assert np.array_equal(read(tmp_path / "a.tar", row), make_clips(1)[0].pixels)
 
 
-ENDLESS = """
-import itertools, sys
+ONE_BY_ONE = """
+import os, signal, sys
 from pathlib import Path
 import numpy as np
-from reelfit.data.shards import Clip, write_shard
+from reelfit.data.shards import Clip, ShardWriter
 
-def clips():
-    for copy in itertools.count():
-        if copy == 20:
-            print("midway", flush=True)
-        yield Clip("a" * 32, copy, np.full((2, 3, 32, 32), copy % 256, np.uint8), [0, 1], {})
+folder, die_at, dies = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 
-write_shard(Path(sys.argv[1]), clips())
+def clips(number):
+    for copy in range(3):
+        if (number, copy) == (die_at, 1) and dies == "between clips":
+            os.kill(os.getpid(), signal.SIGKILL)
+        pixels = np.full((2, 3, 32, 32), 10 * number + copy, np.uint8)
+        yield Clip(f"{number:032x}", copy, pixels, [0, 1], {})
+
+writer = ShardWriter(folder / "a.tar", making=folder / "making" / "a.tar")
+done = {row["video_id"] for row in writer.rows}
+print(len(done), flush=True)
+for number in range(8):
+    if f"{number:032x}" in done:
+        continue
+    if number == 2:
+        writer.add([], facts={"video_id": f"{number:032x}", "reason": "damaged"})
+    else:
+        writer.add(clips(number), facts={"fps": 25.0})
+    if number == die_at and dies == "torn":
+        with open(folder / "making" / "a.tar", "ab") as opened:
+            opened.write(b"half a clip")
+        os.kill(os.getpid(), signal.SIGKILL)
+    if number == die_at and dies == "lost":
+        os.truncate(folder / "making" / "a.tar", 40000)  # as after a power cut
+        os.kill(os.getpid(), signal.SIGKILL)
+writer.finish()
 """
 
 
-def test_a_writer_killed_midway_leaves_no_shard(tmp_path, make_clips):
-    shard = tmp_path / "a.tar"
-    with subprocess.Popen(
-        [sys.executable, "-c", ENDLESS, str(shard)], stdout=subprocess.PIPE
-    ) as writer:
-        assert writer.stdout.readline() == b"midway\n"
-        os.kill(writer.pid, signal.SIGKILL)
-    assert list(tmp_path.glob("*.tar")) == []
-    (row,) = write_shard(shard, make_clips(1))
-    assert np.array_equal(read(shard, row), make_clips(1)[0].pixels)
+def write_one_by_one(folder: Path, die_at: int, dies: str) -> tuple[int, int]:
+    """How many videos stood when it began, and how it ended."""
+    command = [sys.executable, "-c", ONE_BY_ONE, str(folder), str(die_at), dies]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    return int(done.stdout), done.returncode
+
+
+@pytest.mark.parametrize(("dies", "kept"), [("between clips", 5), ("torn", 6), ("lost", 1)])
+def test_a_writer_that_was_killed_goes_on_at_the_next_video_with_the_same_bytes(
+    tmp_path, dies, kept
+):
+    undisturbed, disturbed = tmp_path / "one", tmp_path / "two"
+    assert write_one_by_one(undisturbed, -1, "") == (0, 0)
+    assert write_one_by_one(disturbed, 5, dies) == (0, -signal.SIGKILL)
+    assert list(disturbed.glob("*.tar")) == []  # whole or absent
+    assert write_one_by_one(disturbed, -1, "") == (kept, 0)
+    assert (disturbed / "a.tar").read_bytes() == (undisturbed / "a.tar").read_bytes()
+    assert list((disturbed / "making").iterdir()) == []
+
+
+def test_what_cannot_be_added_leaves_the_shard_as_it_was(tmp_path, make_clips):
+    def torn():
+        yield from make_clips(2)
+        raise KeyError
+
+    first, second = make_clips(2)
+    writer = ShardWriter(tmp_path / "a.tar", making=tmp_path / "making.tar")
+    writer.add([first], facts={})
+    with pytest.raises(KeyError):
+        writer.add(torn(), facts={})
+    writer.add([second], facts={})
+    rows = writer.finish()
+    write_shard(tmp_path / "b.tar", [first, second])
+    assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
+    assert np.array_equal(read(tmp_path / "a.tar", rows[1]), second.pixels)
 
 
 @pytest.mark.parametrize("size", [8, 128])  # found full when the tar is closed, and while writing
