@@ -108,7 +108,7 @@ def predicted_and_measured() -> Row:
                 build=lambda name=name: built(name),  # type: ignore[misc]
                 task=TASKS["classify"](2, None),  # type: ignore[call-arg]
                 frames=8,
-                size=size,
+                size=(size, size),
                 device=torch.device("cuda"),
                 precision="float32",
             )

@@ -119,7 +119,7 @@ def training(*, exact: bool) -> None:
         build=lambda: model.build(num_outputs=2),
         task=task,
         frames=FRAMES,
-        size=SIZE,
+        size=(SIZE, SIZE),
         device=cpu,
         precision="float32",
     ).profile()

@@ -37,7 +37,7 @@ def rehearsal(name: str, size: int) -> Any:
         build=lambda: model.build(num_outputs=2),  # type: ignore[attr-defined]
         task=TASKS["classify"](2, None),  # type: ignore[call-arg]
         frames=FRAMES,
-        size=size,
+        size=(size, size),
         device=torch.device("cpu"),
         precision="float32",
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reelfit.data.shards import Clip, ShardReader, ShardWriter, index_shard, write_shard
@@ -178,6 +178,7 @@ def test_a_shard_cut_short_is_named_with_what_to_do(tmp_path, make_clips, kept):
 
 @example(bit=70)  # a bracket that never closes
 @example(bit=8 * 64)  # fewer frames
+@settings(deadline=None)
 @given(bit=st.integers(0, 8 * HEADER_BYTES - 1))
 def test_a_changed_bit_of_a_header_never_gives_a_clip_of_another_shape(
     tmp_path_factory, make_clips, bit

@@ -41,7 +41,7 @@ def profile(
         device="cpu",
         device_bytes=2**34,
         frames=8,
-        size=112,
+        size=(112, 112),
         host_bytes=base_mib * MIB,
         base_bytes=base_mib * MIB,
         libraries_bytes=20 * MIB,

@@ -30,7 +30,7 @@ def profile_of(activations_mib: int) -> Profile:
         device="cpu",
         device_bytes=2**35,
         frames=8,
-        size=64,
+        size=(64, 64),
         host_bytes=100 * MIB,
         base_bytes=100 * MIB,
         **{f"{name}_bytes": size for name, size in sizes.items()},

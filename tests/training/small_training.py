@@ -32,7 +32,7 @@ def clip_set(folder: Path, *, count: int, size: int, seed: int) -> ClipSet:
         for number, target in enumerate(targets)
     ]
     rows = write_shard(folder / f"{seed}.tar", clips)
-    return ClipSet(pl.DataFrame(rows).select("shard", "offset", "bytes"), targets)
+    return ClipSet(pl.DataFrame(rows).select("shard", "offset", "bytes", "crc32"), targets)
 
 
 class SmallTraining:

@@ -17,7 +17,7 @@ def test_a_profile_has_every_technique_traced_and_probed() -> None:
         build=small_network,
         task=Classify(2),
         frames=2,
-        size=16,
+        size=(16, 16),
         device=torch.device("cpu"),
         precision="float32",
     )

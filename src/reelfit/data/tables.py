@@ -15,6 +15,7 @@ _TARGET = pa.Column(pl.Int32, pa.Check.ge(0))
 _FOLD = pa.Column(pl.Int32, pa.Check.ge(1))
 _COPY = pa.Column(pl.Int32, pa.Check.ge(0))
 _TEXT = pa.Column(pl.String)
+_STRATEGY = pa.Column(pl.String, pa.Check.isin(["groups", "sequential"]))
 
 
 def _positive(kind: Any, *, nullable: bool = False) -> pa.Column:
@@ -36,6 +37,11 @@ INDEX = pa.DataFrameSchema(
         "pixel_format": pa.Column(pl.String, nullable=True),
         "bit_rate": _positive(pl.Int64, nullable=True),
         "rotation": pa.Column(pl.Int32, pa.Check.isin([0, 90, 180, 270])),
+        "pixel_aspect": _positive(pl.Float64),
+        "colour_matrix": _TEXT,
+        "colour_tagged": pa.Column(pl.Boolean),
+        "hdr": pa.Column(pl.Boolean),
+        "strategy": _STRATEGY,
         "file_bytes": _positive(pl.Int64),
     },
     strict=True,
@@ -80,7 +86,9 @@ CLIPS = pa.DataFrameSchema(
         "shard": _TEXT,
         "offset": pa.Column(pl.Int64, pa.Check.ge(0)),
         "bytes": _positive(pl.Int64),
+        "crc32": pa.Column(pl.Int64, pa.Check.ge(0)),
         "frames": pa.Column(pl.List(pl.Int64)),
+        "strategy": _STRATEGY,
         "augmentation": _TEXT,
     },
     strict=True,
@@ -88,8 +96,8 @@ CLIPS = pa.DataFrameSchema(
     unique=["video_id", "copy"],
     name="clips",
 )
-"""One row per clip: where its ``.npy`` member lies in which shard, the source frames it shows, and
-its augmentation as JSON (``{}`` for the original, copy 0)."""
+"""One row per clip: where its pixels lie in which shard, with their checksum, the source frames it
+shows, how they were decoded, and its augmentation as JSON (``{}`` for the original, copy 0)."""
 
 PREDICTIONS = pa.DataFrameSchema(
     {

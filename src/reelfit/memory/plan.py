@@ -239,6 +239,10 @@ def _too_small(
     )
 
 
+def _size_in_words(size: tuple[int, int]) -> str:
+    return str(size[0]) if size[0] == size[1] else f"[{size[0]},{size[1]}]"
+
+
 def _savings(profile: Profile, parts: Components) -> list[tuple[float, str]]:
     """Settings at half their value, with about the bytes that each would save."""
     per_sample = parts.activations + parts.workspace
@@ -247,9 +251,10 @@ def _savings(profile: Profile, parts: Components) -> list[tuple[float, str]]:
         (0.75 * states + 0.5 * per_sample, "half the model's width"),
         (0.5 * parts.input_batch, "half of train.effective_batch"),
     ]
-    if profile.size >= 16:
+    if min(profile.size) >= 16:
         saved = 0.75 * (per_sample + parts.input_batch)
-        found.append((saved, f"clips.size={profile.size // 2} in place of {profile.size}"))
+        half = _size_in_words((profile.size[0] // 2, profile.size[1] // 2))
+        found.append((saved, f"clips.size={half} in place of {_size_in_words(profile.size)}"))
     if profile.frames >= 2:
         saved = 0.5 * (per_sample + parts.input_batch)
         found.append((saved, f"clips.frames={profile.frames // 2} in place of {profile.frames}"))

@@ -71,7 +71,8 @@ class Profile:
     device_bytes: int
     """All the memory that the device has."""
     frames: int
-    size: int
+    size: tuple[int, int]
+    """Height and width of a frame."""
     host_bytes: int
     """Main memory of the process beside its step: on a CPU the same as ``base_bytes``."""
     base_bytes: int

@@ -2,26 +2,30 @@
 
 Reads ``folds.parquet``, the videos -> writes shards in the store, ``clips.parquet``.
 Runs again for videos that the store lacks under these settings. Peak memory: one full-size frame,
-one clip.
+the clips of one video.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import polars as pl
 
 from reelfit.data.listing import Listing
-from reelfit.data.seeds import clip_generator
 from reelfit.errors import StudyError, VideoError
-from reelfit.files import digest, write_json, write_whole
+from reelfit.files import digest, require_room, write_json, write_whole
 from reelfit.runs import Run
-from reelfit.stages.index import slice_size
+from reelfit.stages.decoding import clips_of, decode_clip
+from reelfit.stages.index import limit_seconds, refusal, slice_size
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.study import Study, what_matters
 
+if TYPE_CHECKING:
+    from reelfit.data.shards import ShardWriter
+
 SLICE = 64
 """Videos per shard at the most."""
+NOT_FOR_GOOD = ("too slow", "breaks the decoder")
+"""Reasons that another day or another version may mend: the next run tries such a video again."""
 CONTAINER = ("bit_rate", "fps", "width", "height")
 """Facts of the container that stand with each clip, for the features made of it."""
 
@@ -31,26 +35,37 @@ class Clips(Stage):
     """Decodes each video once; a unit fills one shard."""
 
     name: ClassVar[str] = "clips"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     items: ClassVar[str] = "videos"
     reads: ClassVar[tuple[str, ...]] = ("split",)
     writes: ClassVar[tuple[str, ...]] = ("clips.parquet",)
 
     def settings(self, study: Study) -> Any:
         """All that a clip's pixels depend on, beside the video."""
-        return [what_matters(study.clips), study.seed]
+        clips = what_matters(study.clips)
+        if study.clips.store == "originals":  # copies are made when they are read
+            del clips["copies"], clips["augment"]
+        return [clips, study.videos.on_damage, study.seed]
 
     def units(self, run: Run, study: Study, listing: Listing, *, key: str) -> list[Unit]:
         """Slices of the videos that no shard in the store holds."""
         folder = self.folder(run, study)
-        stored = _stored(folder)
-        missing = _videos(run).join(stored, on="video_id", how="anti").rows(named=True)
-        size = slice_size(len(missing), most=SLICE)
-        slices = [missing[begin : begin + size] for begin in range(0, len(missing), size)]
-        root = str(listing_root(study))
+        stored = _stored(folder).filter(~pl.col("reason").is_in(NOT_FOR_GOOD).fill_null(False))
+        videos = _videos(run)
+        missing = set(videos.join(stored, on="video_id", how="anti")["video_id"])
+        # Slices of all, so that a shard half made is found again when others are whole.
+        size, root = slice_size(videos.height, most=SLICE), str(listing_root(study))
+        slices = [
+            [video for video in part.rows(named=True) if video["video_id"] in missing]
+            for part in videos.iter_slices(size)
+        ]
+        if missing:
+            folder.mkdir(parents=True, exist_ok=True)
+            require_room(folder, len(missing) * _bytes_of_video(study), what="the clips")
         return [
             Unit(self.name, _slice_name(part), len(part), {"videos": part, "root": root})
             for part in slices
+            if part
         ]
 
     def folder(self, run: Run, study: Study) -> Path:
@@ -61,16 +76,22 @@ class Clips(Stage):
         """One shard, its manifest last; a video that cannot be decoded is in it with its reason."""
         import torch
 
-        from reelfit.data.shards import write_shard
+        from reelfit.data.shards import ShardWriter
 
         torch.set_num_threads(1)
-        folder = self.folder(run, study)
-        rejected: list[dict[str, Any]] = []
-        rows = write_shard(folder / f"{unit.name}.tar", _clips_of(study, unit, context, rejected))
-        facts = {v["video_id"]: {name: v[name] for name in CONTAINER} for v in unit.facts["videos"]}
-        manifest = pl.DataFrame(
-            [row | facts[row["video_id"]] for row in (*rows, *rejected)], schema=_MANIFEST_SCHEMA
+        folder, clips = self.folder(run, study), study.clips
+        writer = ShardWriter(
+            folder / f"{unit.name}.tar",
+            making=run.state / "shards" / f"{unit.name}.tar",
+            store=clips.format,
+            quality=clips.jpeg_quality,
         )
+        done = {row["video_id"] for row in writer.rows}
+        for number, video in enumerate(unit.facts["videos"], 1):
+            if video["video_id"] not in done:
+                _add_video(writer, video, study, unit, context)
+            context.report_progress(number, unit.items)
+        manifest = pl.DataFrame(writer.finish(), schema=_MANIFEST_SCHEMA)
         write_json(folder / "settings.json", self.settings(study))
         write_whole(folder / f"{unit.name}.parquet", manifest.write_parquet)
 
@@ -81,10 +102,10 @@ class Clips(Stage):
         stored = _stored(self.folder(run, study)).join(
             _videos(run).select("video_id", "path"), on="video_id"
         )
-        failed = stored.filter(pl.col("reason").is_not_null()).unique("video_id")
+        made = stored.filter(pl.col("reason").is_null())
+        failed = stored.join(made, on="video_id", how="anti").unique("video_id", keep="last")
         clips = (
-            stored.filter(pl.col("reason").is_null())
-            .sort("video_id", "copy", "shard")
+            made.sort("video_id", "copy", "shard")
             .unique(["video_id", "copy"], keep="first", maintain_order=True)
             .select(*CLIPS.columns)
         )
@@ -108,45 +129,42 @@ def listing_root(study: Study) -> Path:
     return videos.root or videos.table.parent
 
 
-def _clips_of(
-    study: Study, unit: Unit, context: Context, rejected: list[dict[str, Any]]
-) -> Iterator[Any]:
-    from reelfit.augment import apply_augmentation, check_strengths, draw_augmentation
-    from reelfit.data.seeds import generator_for
-    from reelfit.data.shards import Clip
-    from reelfit.video.decode import decode
-    from reelfit.video.sample import sample_frames
+def _add_video(
+    writer: "ShardWriter", video: dict[str, Any], study: Study, unit: Unit, context: Context
+) -> None:
+    """Its clips, or its row with the reason why it has none."""
+    identity = video["video_id"]
+    path = str(Path(unit.facts["root"]) / video["path"])
+    if path in context.refused:
+        writer.add([], facts={"video_id": identity, **refusal(context.refused[path])})
+        return
+    seconds = limit_seconds(study, duration_seconds=video["duration_seconds"])
+    context.begin_item(path, seconds)
+    try:
+        decoded = decode_clip(Path(path), identity, study)
+    except VideoError as error:
+        facts = {"video_id": identity, "reason": error.reason, "detail": error.detail}
+        writer.add([], facts=facts)
+        return
+    if decoded.left_out:
+        context.event("frames_left_out", path=video["path"], frames=decoded.left_out)
+    facts = {name: video[name] for name in CONTAINER} | {"strategy": decoded.strategy}
+    writer.add(clips_of(decoded, identity, study), facts=facts)
 
-    clips, seed = study.clips, study.seed
-    strengths = check_strengths(clips.augment)
-    for number, video in enumerate(unit.facts["videos"], 1):
-        identity = video["video_id"]
-        try:
-            at = sample_frames(
-                video["frame_count"],
-                count=clips.frames,
-                sampling=clips.sampling,
-                every=clips.every,
-                generator=generator_for(seed, "frames", identity),
-            )
-            path = Path(unit.facts["root"]) / video["path"]
-            frames = decode(path, at=at, size=clips.size, fit=clips.fit)
-        except VideoError as error:
-            rejected.append({"video_id": identity, "reason": error.reason, "detail": error.detail})
-            continue
-        yield Clip(identity, 0, frames.numpy(), at, {})
-        for copy in range(1, clips.copies + 1):
-            drawn = draw_augmentation(
-                strengths, generator=clip_generator(seed, identity, copy), num_frames=clips.frames
-            )
-            pixels = apply_augmentation(frames, drawn).contiguous().numpy()
-            yield Clip(identity, copy, pixels, at, drawn)
-        context.report_progress(number, unit.items)
+
+def _bytes_of_video(study: Study) -> int:
+    """Of its clips, raw; JPEGs of video at a quality of 95 were an eighth of that."""
+    clips = study.clips
+    height, width = clips.height_width
+    pixels = clips.frames * 3 * height * width
+    copies = 0 if clips.store == "originals" else clips.copies
+    return (1 + copies) * (pixels if clips.format == "uint8" else pixels // 8)
 
 
 def _videos(run: Run) -> pl.DataFrame:
     """video_id, path and the container's facts of the videos of this run's folds."""
-    index = pl.read_parquet(run.file("index.parquet")).select("path", "frame_count", *CONTAINER)
+    known = ("path", "duration_seconds", *CONTAINER)
+    index = pl.read_parquet(run.file("index.parquet")).select(known)
     folds = pl.read_parquet(run.file("folds.parquet")).select("video_id", "path")
     return folds.join(index, on="path", maintain_order="left")
 
@@ -178,6 +196,8 @@ _MANIFEST_SCHEMA: dict[str, Any] = {
     "shard": pl.String,
     "offset": pl.Int64,
     "bytes": pl.Int64,
+    "crc32": pl.Int64,
+    "strategy": pl.String,
     "frames": pl.List(pl.Int64),
     "augmentation": pl.String,
     "bit_rate": pl.Int64,

@@ -20,12 +20,16 @@ SLICE = 256
 """Videos per unit at the most; fewer for small sets, so that all processors have work."""
 
 
+MINUTE_BYTES = 64 * 2**20
+"""What a minute of video is taken to have at least, before it is known how long it is."""
+
+
 @final
 class Index(Stage):
     """Opens every container, in slices that all later runs share; decodes one frame of each."""
 
     name: ClassVar[str] = "index"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     items: ClassVar[str] = "videos"
     reads: ClassVar[tuple[str, ...]] = ()
     writes: ClassVar[tuple[str, ...]] = ("index.parquet", "rejected.parquet")
@@ -42,16 +46,16 @@ class Index(Stage):
         """The slices of which no run has left facts."""
         return [
             Unit(self.name, name, len(files), {"files": files})
-            for name, files in self._slices(listing)
+            for name, files in self._slices(study, listing)
             if not _slice_file(run, name).exists()
         ]
 
-    def _slices(self, listing: Listing) -> list[tuple[str, list[str]]]:
-        files = listing.rows["file"].to_list()
+    def _slices(self, study: Study, listing: Listing) -> list[tuple[str, list[str]]]:
+        files, damage = listing.rows["file"].to_list(), study.videos.on_damage
         size = slice_size(len(files), most=SLICE)
         slices = [files[begin : begin + size] for begin in range(0, len(files), size)]
         return [
-            (digest([self.version, [[f, _stamp(Path(f))] for f in part]])[:32], part)
+            (digest([self.version, damage, [[f, _stamp(Path(f))] for f in part]])[:32], part)
             for part in slices
         ]
 
@@ -62,8 +66,15 @@ class Index(Stage):
         rows: list[dict[str, Any]] = []
         for number, name in enumerate(unit.facts["files"], 1):
             path = Path(name)
+            if name in context.refused:
+                rows.append({"file": name, **refusal(context.refused[name])})
+                continue
+            context.begin_item(name, limit_seconds(study, file_bytes=_bytes_of(path)))
             try:
-                facts = vars(probe(path)) | {"video_id": file_digest(path)[:32], "reason": None}
+                facts = vars(probe(path, on_damage=study.videos.on_damage)) | {
+                    "video_id": file_digest(path)[:32],
+                    "reason": None,
+                }
                 rows.append({"file": name} | facts)
             except VideoError as error:
                 rows.append({"file": name, "reason": error.reason, "detail": error.detail})
@@ -77,7 +88,9 @@ class Index(Stage):
         """The two tables, in the order of the user's rows."""
         from reelfit.data.tables import INDEX, REJECTED, write_table
 
-        parts = [pl.read_parquet(_slice_file(run, name)) for name, _ in self._slices(listing)]
+        parts = [
+            pl.read_parquet(_slice_file(run, name)) for name, _ in self._slices(study, listing)
+        ]
         probed = listing.rows.join(pl.concat(parts), on="file", how="left", maintain_order="left")
         usable = probed.filter(pl.col("reason").is_null())
         index = usable.select(*INDEX.columns)
@@ -113,6 +126,27 @@ def slice_size(items: int, *, most: int) -> int:
     return max(1, min(most, -(-items // 8)))
 
 
+def limit_seconds(
+    study: Study, *, file_bytes: int = 0, duration_seconds: float | None = None
+) -> float:
+    """How long a video may take; where its duration is not known, by its bytes (8.5 Mbit/s)."""
+    minutes = (duration_seconds or 0) / 60 if duration_seconds else file_bytes / MINUTE_BYTES
+    return study.videos.time_limit * max(1.0, minutes)
+
+
+def refusal(why: str) -> dict[str, str]:
+    """Reason and detail of a video that ended the process which decoded it."""
+    hung = why.startswith("it took")
+    return {"reason": "too slow" if hung else "breaks the decoder", "detail": why}
+
+
+def _bytes_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # it is said when it is opened
+        return 0
+
+
 def _stamp(path: Path) -> list[int]:
     try:
         status = path.stat()
@@ -137,6 +171,11 @@ _SLICE_SCHEMA: dict[str, Any] = {
     "pixel_format": pl.String,
     "bit_rate": pl.Int64,
     "rotation": pl.Int32,
+    "pixel_aspect": pl.Float64,
+    "colour_matrix": pl.String,
+    "colour_tagged": pl.Boolean,
+    "hdr": pl.Boolean,
+    "strategy": pl.String,
     "file_bytes": pl.Int64,
     "reason": pl.String,
     "detail": pl.String,

@@ -13,7 +13,7 @@ from reelfit.memory.plan import peak_of
 from reelfit.runs import Run
 from reelfit.stages.clips import Clips
 from reelfit.stages.fold import hold_out, metric_teller, sides_of, task_of, write_predictions
-from reelfit.stages.plans import budget_of, plan_for, read_profiles, settled_rungs
+from reelfit.stages.plans import ahead_bytes, budget_of, plan_for, read_profiles, settled_rungs
 from reelfit.stages.stage import Context
 from reelfit.stages.variants import Variant, read_variants
 from reelfit.study import ModelChoice, Study
@@ -67,6 +67,7 @@ def train_network(
     on_gpu = torch.cuda.is_available()
     if on_gpu and isinstance(study.memory.gpu, int):
         limit_gpu_memory(study.memory.gpu)
+    rung = _rung(run, study, choice, variant, context)
     frames = variant.frames if variant.frames < study.clips.frames else None
     with ShardReader(Clips().folder(run, study)) as reader:
         fit = Fit(
@@ -74,7 +75,7 @@ def train_network(
             task=task,
             settings=study.train,
             reader=reader,
-            train=_clip_set(train, frames),
+            train=_training_set(train, study, frames),
             validation=_clip_set(validation, frames),
             watched=None if watched is None else _clip_set(watched, frames),
             checkpoints=folder / "checkpoints",
@@ -83,7 +84,8 @@ def train_network(
             report=metric_teller(run, metrics_file, choice.id, fold, context),
             metrics_file=metrics_file,
             journal=StepJournal(folder / "steps.jsonl"),
-            rung=_rung(run, study, choice, variant, context),
+            rung=rung,
+            ahead_bytes=_ahead_bytes(run, study, choice, variant, rung, context),
             shortages=context.shortages,
             on_shortage=_shortage_writer(folder, network, context),
             # On a GPU, fewer samples at once would need no less of the host's memory.
@@ -130,6 +132,16 @@ def _rung(
     return Rung(plan.micro_batch, plan.technique)
 
 
+def _ahead_bytes(
+    run: Run, study: Study, choice: ModelChoice, variant: Variant, rung: "Rung", context: Context
+) -> int:
+    host_bytes = context.memory.budget_bytes
+    assert host_bytes is not None
+    number = read_variants(run)[choice.id].index(variant)
+    profile = read_profiles(run)[choice.id][number]
+    return ahead_bytes(profile, study, host_bytes=host_bytes, **vars(rung))
+
+
 def _progress_teller(fit: "Fit", context: Context) -> Callable[[int, int], None]:
     def tell(done: int, total: int) -> None:
         batch_idx = fit.progress.position // fit.settings.effective_batch
@@ -161,8 +173,33 @@ def _shortage_writer(
     return write
 
 
+def _training_set(rows: pl.DataFrame, study: Study, frames: int | None) -> "ClipSet":
+    """Where the store has originals alone, as many rows as if it had copies, made when read."""
+    from dataclasses import replace
+
+    clips = study.clips
+    if clips.store == "originals" and clips.copies:
+        numbers = pl.DataFrame({"copy": range(clips.copies + 1)}, schema={"copy": pl.Int32})
+        rows = rows.drop("copy").join(numbers, how="cross", maintain_order="left_right")
+    made = _clip_set(rows, frames)
+    groups = rows["group"].rank("dense").cast(pl.Int64).to_numpy()
+    if clips.store == "copies" or not clips.copies:
+        return replace(made, groups=groups)
+    from reelfit.augment import check_strengths
+    from reelfit.augment.online import OnlineAugmentation
+
+    online = OnlineAugmentation(
+        strengths=check_strengths(clips.augment),
+        seed=study.seed,
+        copies=clips.copies,
+        video_ids=rows["video_id"].to_list(),
+        numbers=rows["copy"].to_numpy(),
+    )
+    return replace(made, groups=groups, in_epoch=online.in_epoch)
+
+
 def _clip_set(rows: pl.DataFrame, frames: int | None) -> "ClipSet":
     from reelfit.training.predicting import ClipSet
 
-    manifest = rows.select("shard", "offset", "bytes")
+    manifest = rows.select("shard", "offset", "bytes", "crc32")
     return ClipSet(manifest, rows["target"].cast(pl.Int64).to_numpy(), frames)

@@ -6,13 +6,19 @@ from typing import Any
 from reelfit.errors import OutOfMemoryError
 from reelfit.files import read_json, write_json
 from reelfit.memory.budget import FREE_SHARE, format_size
-from reelfit.memory.plan import Plan, least_bytes, make_plan, side_by_side
+from reelfit.memory.plan import Plan, least_bytes, make_plan, peak_of, side_by_side
 from reelfit.memory.profile import Profile, read_profile
 from reelfit.runs import Run
 from reelfit.stages.variants import read_variants
 from reelfit.study import Study
 
 PROFILES = "profiles.json"
+CLIPS_TO_AUGMENT = 12
+"""Times the bytes of a clip that its augmentation takes for a moment, see ``augment``."""
+CLIPS_READ_AT_ONCE = 3
+"""By the readers of ``data/batches.py`` and by the step that could not wait for them."""
+PLANNED_SHARE = 0.85
+"""Of the budget: above 90 %, steps would be cut finer for the sake of clips that can wait."""
 RUNGS = "rungs.json"
 
 
@@ -39,10 +45,35 @@ def budget_of(profile: Profile, study: Study, *, host_bytes: int) -> int:
     ``host_bytes`` is its share of main memory; of a GPU without a budget, all but a margin.
     """
     if profile.device == "cpu":
-        return host_bytes
+        return host_bytes - augmenting_bytes(profile, study)
     if isinstance(study.memory.gpu, int):
         return study.memory.gpu
     return int(profile.device_bytes * FREE_SHARE)
+
+
+def augmenting_bytes(profile: Profile, study: Study) -> int:
+    """What augmenting clips as they are read takes of main memory for a moment, in each reader."""
+    if study.clips.store == "copies" or not study.clips.copies:
+        return 0
+    return CLIPS_READ_AT_ONCE * CLIPS_TO_AUGMENT * profile.sample_bytes
+
+
+def ahead_bytes(
+    profile: Profile, study: Study, *, micro_batch: int, technique: str, host_bytes: int
+) -> int:
+    """What clips read in advance may take: half of what the step leaves free, or two batches."""
+    batch_bytes = study.train.effective_batch * profile.sample_bytes
+    needed = profile.host_bytes + batch_bytes
+    if profile.device == "cpu":
+        peak_bytes = peak_of(
+            profile,
+            micro_batch=micro_batch,
+            technique=technique,
+            effective_batch=study.train.effective_batch,
+        )
+        needed = host_bytes if peak_bytes is None else peak_bytes
+    spare = int(PLANNED_SHARE * host_bytes) - needed - augmenting_bytes(profile, study)
+    return min(max(spare // 2, 0), 2 * batch_bytes)
 
 
 def plan_for(model: str, profile: Profile, study: Study, *, host_bytes: int, workers: int) -> Plan:

@@ -27,7 +27,7 @@ class ProfileModels(Stage):
     """One unit per network that was not profiled yet with these clips on this machine."""
 
     name: ClassVar[str] = "profile"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     items: ClassVar[str] = "networks"
     reads: ClassVar[tuple[str, ...]] = ("check",)
     writes: ClassVar[tuple[str, ...]] = (PROFILES,)
@@ -144,7 +144,7 @@ def _rehearse(
         build=lambda: model.build(num_outputs=task.num_outputs),
         task=task,
         frames=variant.frames,
-        size=study.clips.size,
+        size=study.clips.height_width,
         device=torch.device("cuda" if on_gpu else "cpu"),
         precision=study.train.precision,
     ).profile()

@@ -60,6 +60,8 @@ class Fit:
     journal: StepJournal
     rung: Rung
     """How steps are cut, as planned; finer, where a checkpoint has learnt to."""
+    ahead_bytes: int = 0
+    """What clips may take that are read in advance."""
     shortages: int = 0
     """How often this unit has died for want of memory: each time it takes one rung less."""
     on_event: Callable[..., None] = lambda *_, **__: None
@@ -95,12 +97,12 @@ class Fit:
         while state.epoch < settings.epochs and not state.stopped:
             order = self._order(state.epoch)
             for batch, position in batches(
-                self.reader,
-                self.train.manifest,
+                self.train.source(self.reader, epoch=state.epoch),
                 order,
                 size=settings.effective_batch,
                 start=state.position,
-                frames=self.train.frames,
+                ahead_bytes=self.ahead_bytes,
+                pinned=self.device.type == "cuda",
             ):
                 self._one_step(step, batch, total_steps)
                 del batch  # or two would be alive while the next one is read
@@ -286,8 +288,9 @@ class Fit:
 
     def _order(self, epoch: int) -> Int64[np.ndarray, " clip"]:
         seed = seed_for(self.seed, "order of clips")
-        if self.settings.balance == "sampling":
-            return balanced_order(self.train.targets, seed=seed, epoch=epoch)
+        if self.settings.balance in ("sampling", "group_sampling"):
+            groups = self.train.groups if self.settings.balance == "group_sampling" else None
+            return balanced_order(self.train.targets, seed=seed, epoch=epoch, groups=groups)
         return epoch_order(len(self.train.targets), seed=seed, epoch=epoch)
 
     def _take_less_after_deaths(self) -> None:

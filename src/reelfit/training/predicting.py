@@ -1,7 +1,7 @@
 """Predictions of clips by the weights as they stand, in batches as large as memory allows."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Float64, Int64, UInt8
 from torch import Tensor, nn
 
-from reelfit.data.batches import batches
+from reelfit.data.batches import Change, ClipSource
 from reelfit.data.shards import ShardReader
 from reelfit.errors import OutOfMemoryError
 from reelfit.memory.oom import is_out_of_memory, said_of
@@ -26,6 +26,15 @@ class ClipSet:
     targets: Int64[np.ndarray, " clip"]
     frames: int | None = None
     """How many frames of each clip are seen, evenly spread; None is all."""
+    groups: Int64[np.ndarray, " clip"] | None = None
+    """The number of each clip's group, where groups are drawn equally often."""
+    in_epoch: Callable[[int], Change] | None = None
+    """What is done to the clips of an epoch when they are read."""
+
+    def source(self, reader: ShardReader, *, epoch: int | None = None) -> ClipSource:
+        """The clips as they are seen in an epoch, counted from 0; without one, as they are."""
+        change = self.in_epoch(epoch) if self.in_epoch and epoch is not None else None
+        return ClipSource(reader, self.manifest, self.frames, change)
 
 
 @dataclass
@@ -49,32 +58,27 @@ class Predictor:
         """
         self.network.eval()
         probabilities, losses = [], []
-        done = 0
+        source, done = clips.source(self.reader), 0
         while done < len(clips.targets):
-            part = replace(
-                clips,
-                manifest=clips.manifest.slice(done, self.size),
-                targets=clips.targets[done : done + self.size],
-            )
-            found, said = self._try(part)
+            targets = clips.targets[done : done + self.size]
+            found, said = self._try(source, done, targets)
             if found is None:  # outside the except block, which would hold what failed
-                self._take_less(len(part.targets), said)
+                self._take_less(len(targets), said)
                 continue
             probabilities.append(found[0])
             losses.append(found[1])
-            done += len(part.targets)
+            done += len(targets)
         return np.concatenate(probabilities), np.concatenate(losses)
 
-    def _try(self, part: ClipSet) -> tuple[tuple[Any, Any] | None, str]:
-        order = np.arange(len(part.targets))
+    def _try(
+        self, source: ClipSource, begin: int, targets: Int64[np.ndarray, " batch"]
+    ) -> tuple[tuple[Any, Any] | None, str]:
         try:
             with torch.inference_mode():
-                ((batch, _),) = batches(
-                    self.reader, part.manifest, order, size=len(order), frames=part.frames
-                )
+                batch = source.read(np.arange(begin, begin + len(targets)))
                 outputs = self.network(to_input(batch.clips, self.device)).float()
-                targets = torch.from_numpy(part.targets).to(self.device)
-                losses = self.task.losses(outputs, targets).double().cpu().numpy()
+                wanted = torch.from_numpy(targets).to(self.device)
+                losses = self.task.losses(outputs, wanted).double().cpu().numpy()
                 return (self.task.probabilities(outputs), losses), ""
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):

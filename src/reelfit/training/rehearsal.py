@@ -37,7 +37,8 @@ class Rehearsal:
     build: Callable[[], nn.Module]
     task: Task
     frames: int
-    size: int
+    size: tuple[int, int]
+    """Height and width of a frame."""
     device: torch.device
     precision: str
 
@@ -141,7 +142,7 @@ class Rehearsal:
         return self.task.losses(network(to_input(part[0], device)), part[1].to(device))
 
     def _make_batch(self, samples: int) -> tuple[Tensor, Tensor]:
-        shape = (samples, self.frames, 3, self.size, self.size)
+        shape = (samples, self.frames, 3, *self.size)
         clips = torch.randint(0, 256, shape, dtype=torch.uint8)
         return clips, torch.zeros(samples, dtype=torch.int64)
 

@@ -39,8 +39,9 @@ class TrainSettings(Settings):
     """Optimizer steps in which the learning rate rises to its highest."""
     clip_grad_norm: float | None = Field(default=1.0, gt=0)
     """Gradients longer than this are scaled down to it; null leaves them."""
-    balance: Literal["none", "class_weights", "sampling"] = "none"
-    """How classes of unequal size are treated: not at all, by loss weights, or by sampling."""
+    balance: Literal["none", "class_weights", "sampling", "group_sampling"] = "none"
+    """How classes of unequal size are treated: not at all, by loss weights, by sampling each class
+    equally often, or by sampling within it each group equally often too."""
     early_stopping: EarlyStoppingSettings | None = None
     """When to stop before the last epoch; null trains all epochs."""
     on_out_of_memory: Literal["retry", "skip"] = "retry"

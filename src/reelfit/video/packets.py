@@ -7,7 +7,7 @@ import logging
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from stat import S_ISREG
@@ -58,6 +58,8 @@ class OpenVideo:
     container: InputContainer
     stream: VideoStream
     messages: list[tuple[int, str, str]]
+    losses: set[int] = field(default_factory=set)
+    """Numbers of the packets before which the container could not read a part of the file."""
 
     def said(self) -> str:
         """What FFmpeg said last, in one line."""
@@ -69,8 +71,9 @@ class OpenVideo:
         Raises:
             VideoError: the disk failed, or the frames are encrypted.
         """
-        demuxed = self.container.demux(self.stream)
+        demuxed, count = self.container.demux(self.stream), 0
         while True:
+            heard = len(self.messages)
             try:
                 packet = next(demuxed, None)
             except MemoryError:  # FFmpeg's, too: it says nothing about the file
@@ -84,11 +87,18 @@ class OpenVideo:
                 return
             if packet is None:
                 return
+            if any(map(self._tells_of_a_loss, self.messages[heard:])):
+                self.losses.add(count)
             del self.messages[:-_MAX_MESSAGES]  # a damaged file has millions of them
             if packet.has_sidedata("encryption_info"):
                 raise VideoError("encrypted", "the frames cannot be decoded without their key")
             if packet.size:  # an empty one would tell the decoder that the video ends
                 yield packet
+                count += 1
+
+    def _tells_of_a_loss(self, message: tuple[int, str, str]) -> bool:
+        level, name, _ = message
+        return level <= av.logging.ERROR and name == self.container.format.name
 
 
 @contextmanager
@@ -134,6 +144,9 @@ class PacketIndex:
     last_duration: int
     """Of the packet that came last, in the stream's time base; 0 where it is not known."""
     ends_damaged: bool
+    broken: frozenset[int]
+    """Positions, none of a keyframe, before which the container lost something: what follows in
+    their group refers to frames that are not there, and no decoder says so."""
     trusted: bool
     """Whether times, keyframes and count are to be relied on without decoding."""
 
@@ -189,7 +202,10 @@ def index_packets(video: OpenVideo, packets: Iterable[Packet]) -> PacketIndex:
     """Runs over ``packets``, those of ``video``, and notes their times and flags."""
     times, keyframes, shown = array("q"), bytearray(), bytearray()
     orderly, total_bytes, last_duration, last_decode, damaged = True, 0, 0, None, False
+    broken: set[int] = set()
     for packet in packets:
+        if len(times) in video.losses and not packet.is_keyframe:
+            broken.add(len(times))
         damaged = packet.is_corrupt
         orderly &= packet.pts is not None and not damaged
         if packet.dts is not None:
@@ -219,6 +235,7 @@ def index_packets(video: OpenVideo, packets: Iterable[Packet]) -> PacketIndex:
         total_bytes=total_bytes,
         last_duration=last_duration,
         ends_damaged=damaged,
+        broken=frozenset(broken),
         trusted=bool(orderly and len(key_positions)) and _container_is_trusted(video),
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import av
 import numpy as np
@@ -21,6 +22,7 @@ from reelfit.video.packets import (
     open_video,
 )
 
+OnDamage = Literal["reject", "keep_whole_frames"]
 # What FFmpeg's demuxers say of a file that ends in the middle of a packet.
 _CUT_OFF = ("ended prematurely", "partial file", REST_LOST)
 
@@ -55,11 +57,13 @@ class VideoFacts:
     file_bytes: int
 
 
-def probe(path: Path | str) -> VideoFacts:
+def probe(path: Path | str, *, on_damage: OnDamage = "reject") -> VideoFacts:
     """What ``path`` holds: one pass over its packets, and its first frame decoded.
 
     Frames are counted by their packets, whatever the header claims; one that cannot be decoded
-    counts too, and ``decode`` refuses it. Memory: one decoder, one frame, 10 bytes a packet.
+    counts too, and ``decode`` refuses it. A file that ends in the middle of a frame, or of which the
+    container says that a part is lost, is rejected, unless ``on_damage`` keeps its whole frames.
+    Memory: one decoder, one frame, 10 bytes a packet.
 
     Raises:
         VideoError: the file cannot be used; ``reason`` is one of 'no such file', 'not a file',
@@ -74,8 +78,11 @@ def probe(path: Path | str) -> VideoFacts:
         if not index.shown.any():
             raise VideoError("no frames", video.said() or f"{path} has a header alone")
         said = video.said()
-        if index.ends_damaged or any(sign in said for sign in _CUT_OFF):
+        cut_off = index.ends_damaged or any(sign in said for sign in _CUT_OFF)
+        if cut_off and on_damage == "reject":
             raise VideoError("truncated", said or f"{path} ends in the middle of a frame")
+        if video.losses and on_damage == "reject":
+            raise VideoError("damaged", said or f"a part of {path} cannot be read")
         if not first:
             raise VideoError("damaged", said or f"no frame of {path} can be decoded")
         return _facts(path, video, index, first[0])

@@ -44,6 +44,31 @@ def sample_frames(
     return [first + step * place for place in range(count)]
 
 
+def sample_seconds(
+    duration_seconds: float,
+    *,
+    count: int,
+    sampling: str,
+    generator: np.random.Generator | None = None,
+) -> list[float]:
+    """``count`` times of a video, one in each of ``count`` equal parts of its duration.
+
+    ``uniform`` takes their middles, ``random`` draws from ``generator``. At a constant rate these
+    are the times of the frames that ``sample_frames`` gives for ``uniform``.
+
+    Raises:
+        ValueError: another sampling, or ``random`` without a generator.
+    """
+    if sampling == "uniform":
+        within = np.full(count, 0.5)
+    elif sampling == "random" and generator is not None:
+        within = generator.random(count)
+    else:
+        raise ValueError(f"sampling={sampling!r}: uniform, or random with a generator")
+    seconds: list[float] = ((np.arange(count) + within) * duration_seconds / count).tolist()
+    return seconds
+
+
 def _midpoints(frame_count: int, count: int) -> list[int]:
     return [(2 * part + 1) * frame_count // (2 * count) for part in range(count)]
 
