@@ -57,7 +57,7 @@ class ClipSettings(Settings):
     fit: Literal["letterbox", "stretch", "centre_crop"] = "letterbox"
     """How a frame of another shape is made square; letterbox keeps all of it undistorted."""
     augment: str | dict[str, float] = "standard"
-    """A preset (none, light, standard), or operations with their strengths."""
+    """A preset (none, light, standard, strong, forgery), or operations with their strengths."""
 
 
 assert SAMPLINGS == ("uniform", "centre", "random", "every_nth")  # the Literal above spells these
