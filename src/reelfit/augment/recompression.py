@@ -83,10 +83,14 @@ class Recompression(ClipAugmentation):
         height, width = frames.shape[-2:]
         whole = padded(frames, multiple=_MACROBLOCK)
         kept = torch.empty_like(whole, memory_format=torch.contiguous_format)
+        steps = [
+            _steps(table, quality=drawn["quality"]).to(frames.device)
+            for table in (_LUMA_STEPS, _CHROMA_STEPS)
+        ]
         # Two frames at a time stay in the processor's cache.
         for some, out in zip(torch.split(whole, 2), torch.split(kept, 2), strict=True):
             blocks = _to_blocks(_to_pixels(some).int())
-            _copy_pixels(_to_colours(_rounded(blocks, quality=drawn["quality"])), out)
+            _copy_pixels(_to_colours(_rounded(blocks, *steps)), out)
         return kept[..., :height, :width].contiguous()
 
 
@@ -113,41 +117,43 @@ def _to_blocks(
     """Four blocks of luma, and the two chromas at half size, all about zero."""
     count = pixels.shape[-1]
     blocks = torch.empty(8, 8, 6, count, dtype=torch.float64, device=pixels.device)
-    luma = _mixed(pixels, (19595, 38470, 7471), more=32768 - (_ZERO_LEVEL << 16))
+    luma = _mixed(pixels, (19595, 38470, 7471), more=32768 - (_ZERO_LEVEL << 16), drop_bits=16)
     of_luma = blocks[:, :, :4].view(8, 8, 2, 2, count)
     of_luma.copy_(luma.view(2, 8, 2, 8, count).permute(1, 3, 0, 2, 4))
-    blocks[:, :, 4] = _halved(_mixed(pixels, (-11059, -21709, 32768), more=32767))
-    blocks[:, :, 5] = _halved(_mixed(pixels, (32768, -27439, -5329), more=32767))
+    pairs = pixels[:, 0::2] + pixels[:, 1::2]
+    fours = pairs[:, :, 0::2] + pairs[:, :, 1::2]
+    blocks[:, :, 4] = _mixed(fours, (-11059, -21709, 32768), more=1 << 17, drop_bits=18)
+    blocks[:, :, 5] = _mixed(fours, (32768, -27439, -5329), more=1 << 17, drop_bits=18)
     return blocks
 
 
 def _mixed(
-    pixels: Int32[Tensor, "3 16 16 macroblocks"], weights: Sequence[int], *, more: int
-) -> Int32[Tensor, "16 16 macroblocks"]:
+    channels: Int32[Tensor, "3 side side macroblocks"],
+    weights: Sequence[int],
+    *,
+    more: int,
+    drop_bits: int,
+) -> Int32[Tensor, "side side macroblocks"]:
     """The channels by weights in whole numbers of 1/65536."""
-    total = torch.full_like(pixels[0], more)
-    for plane, weight in zip(pixels, weights, strict=True):
+    total = torch.full_like(channels[0], more)
+    for plane, weight in zip(channels, weights, strict=True):
         total.add_(plane, alpha=weight)
-    return total.bitwise_right_shift_(16)
-
-
-def _halved(plane: Int32[Tensor, "16 16 macroblocks"]) -> Int32[Tensor, "8 8 macroblocks"]:
-    rows = plane[0::2] + plane[1::2]
-    return (rows[:, 0::2] + rows[:, 1::2]).add_(2).bitwise_right_shift_(2)
+    return total.bitwise_right_shift_(drop_bits)
 
 
 def _rounded(
-    blocks: Float64[Tensor, "8 8 6 macroblocks"], *, quality: int
+    blocks: Float64[Tensor, "8 8 6 macroblocks"],
+    luma_steps: Float64[Tensor, "8 8 1 1"],
+    chroma_steps: Float64[Tensor, "8 8 1 1"],
 ) -> Int32[Tensor, "8 8 6 macroblocks"]:
     """The blocks after their coefficients were rounded to whole steps."""
     basis = _BASIS.to(blocks.device)
     coefficients = _transformed(blocks, basis)
     parts = coefficients[:, :, :4], coefficients[:, :, 4:]
-    for part, table in zip(parts, (_LUMA_STEPS, _CHROMA_STEPS), strict=True):
+    for part, steps in zip(parts, (luma_steps, chroma_steps), strict=True):
         # By a tensor: by a number, a GPU multiplies with a rounded inverse.
-        steps = _steps(table, quality=quality).to(blocks.device)
         part.div_(steps * _SCALE).round_().mul_(steps)
-    return _transformed(coefficients, basis.T.contiguous()).div_(_SCALE).round_().int()
+    return _transformed(coefficients, basis.T.contiguous()).mul_(1 / _SCALE).round_().int()
 
 
 def _transformed(
