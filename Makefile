@@ -23,6 +23,7 @@ bench:                ## every claim measured anew; results dated under benchmar
 	$(RUN) python benchmarks/release.py
 	$(RUN) python benchmarks/allocator.py
 	$(RUN) python benchmarks/prediction.py
+	$(RUN) python benchmarks/augment.py
 	$(RUN) python benchmarks/overhead.py
 	$(RUN) python benchmarks/originals.py
 	$(RUN) python benchmarks/rivals.py

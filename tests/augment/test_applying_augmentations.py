@@ -18,20 +18,26 @@ from reelfit.data.seeds import clip_generator
 DRAWN = {
     "horizontal_flip": {},
     "rotation": {"degrees": 13.0},
+    "shear": {"x": 9.0, "y": -6.0},
     "translation_scale": {"right": 0.07, "down": -0.05, "scale": 1.1},
+    "elastic": {"share": 0.05, "seed": 2**62 + 3},
     "brightness": {"factor": 1.2},
     "contrast": {"factor": 0.8},
     "saturation": {"factor": 0.5},
     "hue": {"degrees": 25.0},
     "blur": {"sigma": 1.3},
+    "resolution_drop": {"share": 0.45},
     "noise": {"sigma": 8.0, "seed": 2**62 + 1},
     "cutout": {"side": 0.3, "x": 0.4, "y": 0.9},
     "recompression": {"quality": 40},
+    "video_recompression": {"crf": 35},
     "temporal_drop": {"indices": [0, 0, 2, 3, 3]},
     "temporal_duplicate": {"indices": [0, 1, 1, 2, 3]},
     "temporal_reverse": {},
+    "temporal_speed": {"indices": [0, 0, 2, 4, 4]},
 }
-OF_PICTURES = [name for name in DRAWN if not name.startswith("temporal")]
+# A video codec predicts frames from each other.
+OF_PICTURES = [name for name in DRAWN if not name.startswith(("temporal", "video"))]
 
 
 def augmented(frames, **drawn):

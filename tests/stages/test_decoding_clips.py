@@ -79,7 +79,7 @@ def test_a_damaged_video_is_refused_or_shown_by_its_whole_frames(tmp_path, study
     recipe = Recipe(num_frames=60, options=groups, container_options=clusters)
     path = damaged(write_video(tmp_path / "a.mkv", recipe), slice(0.4, 0.45))
     many = ["clips.frames=30", "clips.spread=index"]
-    with pytest.raises(VideoError, match="damaged frame: frames before frame .* are lost"):
+    with pytest.raises(VideoError, match=r"damaged frame: frames before frame .* are lost"):
         decode_clip(path, ID, study(*many))
     with pytest.raises(VideoError, match="damaged: matroska"):
         probe(path)

@@ -6,18 +6,18 @@ from typing import Any, final
 
 import numpy as np
 import torch
-from jaxtyping import Int32
+from jaxtyping import Int32, Int64
 from torch import Tensor
 from typing_extensions import override
 
-from reelfit.augment.augmentation import Augmentation, Frames
+from reelfit.augment.augmentation import ClipAugmentation, Frames
 
 _WEIGHT_BITS = 12
 _BETWEEN_BITS = 4
 
 
 @final
-class Blur(Augmentation):
+class Blur(ClipAugmentation):
     """Gaussian blur; strength is the largest standard deviation in pixels (0..10)."""
 
     max_strength = 10.0
@@ -34,10 +34,13 @@ class Blur(Augmentation):
     def apply(self, frames: Frames, drawn: Mapping[str, Any]) -> Frames:
         """The blurred clip; the border is mirrored."""
         weights = _weights(drawn["sigma"])
-        # 1/16 of a level is kept between the passes: 32 bits hold that times a weight, summed.
-        wide = _along(-1, frames.int(), weights, drop_bits=_WEIGHT_BITS - _BETWEEN_BITS)
-        tall = _along(-2, wide, weights, drop_bits=_WEIGHT_BITS + _BETWEEN_BITS)
-        return tall.to(torch.uint8)
+        blurred = torch.empty_like(frames, memory_format=torch.contiguous_format)
+        # Two frames at a time stay in the processor's cache; 1/16 of a level is kept between the
+        # passes: 32 bits hold that times a weight, summed.
+        for some, out in zip(torch.split(frames, 2), torch.split(blurred, 2), strict=True):
+            tall = _along(-2, some.int(), weights, drop_bits=_WEIGHT_BITS - _BETWEEN_BITS)
+            out.copy_(_along(-1, tall, weights, drop_bits=_WEIGHT_BITS + _BETWEEN_BITS))
+        return blurred
 
 
 def _weights(sigma: float) -> list[int]:
@@ -57,9 +60,23 @@ def _along(
     drop_bits: int,
 ) -> Int32[Tensor, "time 3 height width"]:
     length, radius = frames.shape[side], len(weights) // 2
-    index = torch.arange(-radius, length + radius, device=frames.device).remainder(2 * length)
-    padded = frames.index_select(side, torch.minimum(index, 2 * length - 1 - index))
-    total = torch.full_like(frames, 1 << (drop_bits - 1))
-    for start, weight in enumerate(weights):
-        total.add_(padded.narrow(side, start, length), alpha=weight)
-    return total.bitwise_right_shift_(drop_bits)
+    before, after = (
+        frames.index_select(side, _mirrored(places, length=length).to(frames.device))
+        for places in (torch.arange(-radius, 0), torch.arange(length, length + radius))
+    )
+    padded = torch.cat([before, frames, after], side)
+    # Shifted as one long row, which is faster; what runs over from row to row is cut at the end.
+    flat, step = padded.view(-1), padded.stride(side)
+    count = len(flat) - 2 * radius * step
+    total, both = torch.empty_like(flat), torch.empty_like(flat[:count])
+    sums = torch.mul(flat.narrow(0, radius * step, count), weights[radius], out=total[:count])
+    for away in range(1, radius + 1):
+        near, far = (flat.narrow(0, (radius + k) * step, count) for k in (-away, away))
+        sums.add_(torch.add(near, far, out=both), alpha=weights[radius + away])
+    sums.add_(1 << (drop_bits - 1)).bitwise_right_shift_(drop_bits)
+    return total.view(padded.shape).narrow(side, 0, length)
+
+
+def _mirrored(index: Int64[Tensor, " places"], *, length: int) -> Int64[Tensor, " places"]:
+    inside = index.remainder(2 * length)
+    return torch.minimum(inside, 2 * length - 1 - inside)

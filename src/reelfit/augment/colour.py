@@ -6,17 +6,19 @@ from typing import Any, final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from typing_extensions import override
 
-from reelfit.augment.augmentation import Augmentation, Frames
+from reelfit.augment.augmentation import ColourAugmentation, ColourMatrix, Frames
 
-_MATRIX_BITS = 14
+_MATRIX_BITS = 16
+_MIDDLE = 127.5
 _LUMA = (0.299, 0.587, 0.114)
 _YIQ = np.array([_LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)])
 
 
 @final
-class Brightness(Augmentation):
+class Brightness(ColourAugmentation):
     """All levels times one factor; strength is its largest distance from 1 (0..1)."""
 
     max_strength = 1.0
@@ -30,13 +32,13 @@ class Brightness(Augmentation):
         return {"factor": generator.uniform(1 - strength, 1 + strength)}
 
     @override
-    def apply(self, frames: Frames, drawn: Mapping[str, Any]) -> Frames:
-        """The brighter or darker clip."""
-        return _stretch(frames, factor=drawn["factor"], about=0.0)
+    def matrix(self, drawn: Mapping[str, Any]) -> ColourMatrix:
+        """Brighter or darker."""
+        return _with_levels(drawn["factor"] * np.eye(3), 0.0)
 
 
 @final
-class Contrast(Augmentation):
+class Contrast(ColourAugmentation):
     """Levels stretched about middle grey; strength is the factor's largest distance from 1 (0..1).
 
     About middle grey, not about the mean: the mean changes over the frames, and would flicker.
@@ -53,13 +55,14 @@ class Contrast(Augmentation):
         return {"factor": generator.uniform(1 - strength, 1 + strength)}
 
     @override
-    def apply(self, frames: Frames, drawn: Mapping[str, Any]) -> Frames:
-        """The clip with more or less contrast."""
-        return _stretch(frames, factor=drawn["factor"], about=127.5)
+    def matrix(self, drawn: Mapping[str, Any]) -> ColourMatrix:
+        """More or less contrast."""
+        factor = drawn["factor"]
+        return _with_levels(factor * np.eye(3), _MIDDLE * (1 - factor))
 
 
 @final
-class Saturation(Augmentation):
+class Saturation(ColourAugmentation):
     """Colours drawn from or to the grey of the same luma.
 
     Strength is the factor's largest distance from 1 (0..1).
@@ -76,15 +79,14 @@ class Saturation(Augmentation):
         return {"factor": generator.uniform(1 - strength, 1 + strength)}
 
     @override
-    def apply(self, frames: Frames, drawn: Mapping[str, Any]) -> Frames:
-        """The clip with stronger or weaker colours."""
+    def matrix(self, drawn: Mapping[str, Any]) -> ColourMatrix:
+        """Stronger or weaker colours."""
         factor = drawn["factor"]
-        grey = np.tile(_LUMA, (3, 1))
-        return _mix_channels(frames, (factor * np.eye(3) + (1 - factor) * grey).tolist())
+        return _with_levels(factor * np.eye(3) + (1 - factor) * np.tile(_LUMA, (3, 1)), 0.0)
 
 
 @final
-class Hue(Augmentation):
+class Hue(ColourAugmentation):
     """Colours turned about the grey axis; strength is the largest angle in degrees (0..180).
 
     Luma stays as it is. Source: after P. Haeberli, Matrix operations for image
@@ -102,28 +104,38 @@ class Hue(Augmentation):
         return {"degrees": generator.uniform(-strength, strength)}
 
     @override
-    def apply(self, frames: Frames, drawn: Mapping[str, Any]) -> Frames:
-        """The clip with its colours turned."""
+    def matrix(self, drawn: Mapping[str, Any]) -> ColourMatrix:
+        """Colours turned."""
         angle = math.radians(drawn["degrees"])
         cosine, sine = math.cos(angle), math.sin(angle)
         turn = np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
-        return _mix_channels(frames, (np.linalg.inv(_YIQ) @ turn @ _YIQ).tolist())
+        return _with_levels(np.linalg.inv(_YIQ) @ turn @ _YIQ, 0.0)
 
 
-def _stretch(frames: Frames, *, factor: float, about: float) -> Frames:
-    """Each level at ``factor`` times its distance from ``about``, by a table of 256."""
-    levels = [round(about + factor * (level - about)) for level in range(256)]
-    table = torch.tensor([min(max(level, 0), 255) for level in levels], dtype=torch.uint8)
-    return table.to(frames.device)[frames.int()]
-
-
-def _mix_channels(frames: Frames, matrix: Sequence[Sequence[float]]) -> Frames:
-    """Each channel as a weighted sum of red, green and blue."""
-    one = 1 << _MATRIX_BITS
-    red, green, blue = frames.int().unbind(1)
-    mixed = torch.empty_like(frames)
-    for channel, row in enumerate(matrix):
-        by_red, by_green, by_blue = (round(weight * one) for weight in row)
-        total = red * by_red + green * by_green + blue * by_blue
-        mixed[:, channel] = ((total + one // 2) >> _MATRIX_BITS).clamp(0, 255)
+def recolour(frames: Frames, matrices: Sequence[ColourMatrix]) -> Frames:
+    """The clip after all ``matrices``, the first one first, in whole numbers of 1/65536."""
+    rows, one = matrices[0], 1 << _MATRIX_BITS
+    for matrix in matrices[1:]:
+        rows = _after(matrix, rows)
+    planes = frames.int().unbind(1)
+    mixed = torch.empty_like(frames, memory_format=torch.contiguous_format)
+    total = torch.empty_like(planes[0], memory_format=torch.contiguous_format)
+    for channel, row in enumerate(rows):
+        *weights, level = (round(share * one) for share in row)
+        total.fill_(level + one // 2)
+        for plane, weight in zip(planes, weights, strict=True):
+            total.add_(plane, alpha=weight)
+        mixed[:, channel] = total.bitwise_right_shift_(_MATRIX_BITS).clamp_(0, 255)
     return mixed
+
+
+def _with_levels(mix: NDArray[np.float64], level: float) -> ColourMatrix:
+    return [[*row, level] for row in mix.tolist()]
+
+
+def _after(second: ColourMatrix, first: ColourMatrix) -> ColourMatrix:
+    """One matrix for both; added term by term, for a library's product may differ in last bits."""
+    rows = [*first, (0.0, 0.0, 0.0, 1.0)]
+    return [
+        [sum(row[k] * rows[k][column] for k in range(4)) for column in range(4)] for row in second
+    ]

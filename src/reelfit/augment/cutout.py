@@ -6,13 +6,13 @@ from typing import Any, final
 import numpy as np
 from typing_extensions import override
 
-from reelfit.augment.augmentation import Augmentation, Frames
+from reelfit.augment.augmentation import ClipAugmentation, Frames
 
 _MIDDLE_GREY = 128
 
 
 @final
-class Cutout(Augmentation):
+class Cutout(ClipAugmentation):
     """A grey square at the same place in all frames.
 
     Strength is the largest side as a share of the picture's shorter side (0..1). The centre lies

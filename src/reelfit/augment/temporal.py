@@ -1,4 +1,4 @@
-"""Frames lost, shown twice, and played backwards."""
+"""Frames lost, shown twice, played backwards, and at another speed."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from typing_extensions import override
 
-from reelfit.augment.augmentation import Augmentation, Frames
+from reelfit.augment.augmentation import ClipAugmentation, Frames
 
 
 @final
-class TemporalDrop(Augmentation):
+class TemporalDrop(ClipAugmentation):
     """Lost frames, each replaced by the one before it; strength is their largest share (0..1).
 
     All others keep their place in time.
@@ -40,7 +40,7 @@ class TemporalDrop(Augmentation):
 
 
 @final
-class TemporalDuplicate(Augmentation):
+class TemporalDuplicate(ClipAugmentation):
     """Frames shown twice; strength is their largest share (0..1).
 
     What follows comes later, and the last frames do not come at all.
@@ -67,7 +67,7 @@ class TemporalDuplicate(Augmentation):
 
 
 @final
-class TemporalReverse(Augmentation):
+class TemporalReverse(ClipAugmentation):
     """Played backwards; strength is the share of clips (0..1)."""
 
     max_strength = 1.0
@@ -84,6 +84,34 @@ class TemporalReverse(Augmentation):
     def apply(self, frames: Frames, drawn: Mapping[str, Any]) -> Frames:
         """The clip from its end to its beginning."""
         return frames.flip(0)
+
+
+@final
+class TemporalSpeed(ClipAugmentation):
+    """Played faster or slower about its middle; strength sets the largest factor (0..3).
+
+    The factor is at most 1 + strength, up or down. Frames are the nearest ones, never blends. A
+    clip holds nothing before its first frame and after its last: played faster, these two stand
+    still at the ends for as long as frames are missing; played slower, what lies at the ends is
+    not shown, and some frames come several times in a row.
+    """
+
+    max_strength = 3.0
+    probability = 0.25
+
+    @override
+    def draw(
+        self, generator: np.random.Generator, *, strength: float, num_frames: int
+    ) -> dict[str, Any]:
+        """``indices``: the frame to show at each place."""
+        factor, middle = (1 + strength) ** generator.uniform(-1, 1), (num_frames - 1) / 2
+        places = [round(middle + factor * (place - middle)) for place in range(num_frames)]
+        return {"indices": [min(max(place, 0), num_frames - 1) for place in places]}
+
+    @override
+    def apply(self, frames: Frames, drawn: Mapping[str, Any]) -> Frames:
+        """The clip at its new speed."""
+        return _shown(frames, drawn["indices"])
 
 
 def _shown(frames: Frames, indices: Sequence[int]) -> Frames:

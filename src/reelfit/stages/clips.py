@@ -35,7 +35,7 @@ class Clips(Stage):
     """Decodes each video once; a unit fills one shard."""
 
     name: ClassVar[str] = "clips"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     items: ClassVar[str] = "videos"
     reads: ClassVar[tuple[str, ...]] = ("split",)
     writes: ClassVar[tuple[str, ...]] = ("clips.parquet",)
