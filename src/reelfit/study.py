@@ -68,8 +68,8 @@ class ClipSettings(Settings):
     hdr: Literal["tone_map", "reject"] = "tone_map"
     """Videos of a high dynamic range: mapped to a standard one, or left out with that reason."""
     augment: str | dict[str, float] = "standard"
-    """A preset (none, light, standard, strong, forgery), or operations with their strengths; online is
-    standard with store: originals."""
+    """A preset (none, light, standard, strong, forgery), or operations with their strengths; online
+    is standard with store: originals."""
     store: Literal["copies", "originals"] = "copies"
     """What the disk holds: copies too, or originals alone, which are augmented when they are read,
     in each epoch anew."""

@@ -166,6 +166,26 @@ def analyse_memory(
 
 
 @app.command()
+def look(
+    video: Annotated[Path, typer.Argument(metavar="VIDEO", help="A video file.")],
+    study_file: Annotated[
+        Path, typer.Option("--study", metavar="STUDY", help="The study that would use it.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where the PNG goes.")] = Path(
+        "sheet.png"
+    ),
+    changes: Changes = None,
+) -> None:
+    """Draw a video's clip and its augmented copies, as a study's models will see them."""
+    from reelfit.cli.look import look_at
+    from reelfit.study_yaml import read_study
+
+    known = look_at(video, read_study(study_file, changes=changes or []), out)
+    typer.echo(f"{video}: {known}")
+    typer.echo(f"drawn to {out}")
+
+
+@app.command()
 def doctor(
     runs: Annotated[
         Path, typer.Argument(metavar="[FOLDER]", help="The folder where runs would go.")

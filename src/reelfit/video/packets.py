@@ -38,6 +38,7 @@ MAX_SIDE = 16384
 REST_LOST = "the rest cannot be read"
 
 _MAX_MESSAGES = 8
+_MUCH_MEMORY = 128 * 2**20
 # Formats that name other files, or that make a video of a text or of a single picture.
 _NO_VIDEO = {"concat", "dash", "hls", "image2", "imf", "tty"}
 # Their packets carry no presentation times that one may rely on. Raw streams are named for codecs.
@@ -76,8 +77,8 @@ class OpenVideo:
             heard = len(self.messages)
             try:
                 packet = next(demuxed, None)
-            except MemoryError:  # FFmpeg's, too: it says nothing about the file
-                raise
+            except MemoryError:
+                raise _shortage_or_claim() from None
             except OSError as error:
                 raise VideoError("cannot be read", error.strerror or str(error)) from None
             except FFmpegError as error:
@@ -114,9 +115,13 @@ def open_video(path: Path) -> Iterator[OpenVideo]:
     # The capture is of this thread: one decoder thread means that it hears everything.
     with av.logging.Capture(local=True) as messages:
         try:
-            container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
+            container = av.open(
+                f"file:{path}",
+                options={"protocol_whitelist": "file"},
+                metadata_errors="replace",  # a title in another encoding is no damage
+            )
         except MemoryError:
-            raise
+            raise _shortage_or_claim() from None
         except FFmpegError as error:
             raise _open_error(error, messages) from None
         with container:
@@ -261,6 +266,18 @@ def _check_file(path: Path) -> None:
         raise VideoError("not a file", str(path))
     if status.st_size == 0:
         raise VideoError("empty file", str(path))
+
+
+def _shortage_or_claim() -> Exception:
+    """What FFmpeg's lack of memory means while it reads a container, which needs little.
+
+    Where much more can be had, nothing is short: the file claims tables that nobody could hold.
+    """
+    try:
+        bytearray(_MUCH_MEMORY)
+    except MemoryError as error:
+        return error
+    return VideoError("damaged", "its header claims more memory than there is")
 
 
 def _open_error(error: FFmpegError, messages: list[tuple[int, str, str]]) -> VideoError:

@@ -62,7 +62,8 @@ def probe(path: Path | str, *, on_damage: OnDamage = "reject") -> VideoFacts:
 
     Frames are counted by their packets, whatever the header claims; one that cannot be decoded
     counts too, and ``decode`` refuses it. A file that ends in the middle of a frame, or that the
-    container says has lost a part, is rejected, unless ``on_damage`` keeps its whole frames. Memory: one decoder, one frame, 10 bytes a packet.
+    container says has lost a part, is rejected, unless ``on_damage`` keeps its whole frames.
+    Memory: one decoder, one frame, 10 bytes a packet.
 
     Raises:
         VideoError: the file cannot be used; ``reason`` is one of 'no such file', 'not a file',
