@@ -191,9 +191,8 @@ class ShardReader:
     """
 
     folder: Path
-    _opened: dict[str, int] = field(default_factory=dict)
-    _checked: dict[str, set[int]] = field(default_factory=dict)
-    """By shard, the offsets whose checksum was seen to be right."""
+    _opened: dict[str, tuple[int, set[int]]] = field(default_factory=dict)
+    """By shard: its file, and the offsets whose checksum was seen to be right."""
 
     def read(
         self, shard: str, *, offset: int, num_bytes: int, crc32: int | None = None
@@ -203,11 +202,14 @@ class ShardReader:
         Raises:
             RunError: the shard is missing, cut short or holds something else there.
         """
-        content = os.pread(self._file_of(shard), num_bytes, offset)
+        file, checked = self._opened.get(shard) or self._open(shard)
+        content = np.empty(num_bytes, np.uint8)
+        got = os.preadv(file, [content.data], offset)
+        if got < num_bytes:
+            content = content[:got]
         try:
-            checked = self._checked.setdefault(shard, set())
             if crc32 is not None and offset not in checked:
-                if zlib.crc32(content) != crc32:
+                if zlib.crc32(content.data) != crc32:
                     raise ValueError("the bytes are not those that were written")
                 checked.add(offset)
             return clip_in(content)
@@ -217,22 +219,20 @@ class ShardReader:
                 "run with --fresh: its clips are made anew"
             ) from None
 
-    def _file_of(self, shard: str) -> int:
-        if shard not in self._opened:
-            try:
-                opened = os.open(self.folder / shard, os.O_RDONLY)
-            except OSError as error:
-                raise RunError(
-                    f"{self.folder / shard}: {error.strerror}: run with --fresh"
-                ) from None
-            if self._opened.setdefault(shard, opened) != opened:  # another thread was quicker
-                os.close(opened)
-        return self._opened[shard]
+    def _open(self, shard: str) -> tuple[int, set[int]]:
+        try:
+            file = os.open(self.folder / shard, os.O_RDONLY)
+        except OSError as error:
+            raise RunError(f"{self.folder / shard}: {error.strerror}: run with --fresh") from None
+        kept = self._opened.setdefault(shard, (file, set()))
+        if kept[0] != file:  # another thread was quicker
+            os.close(file)
+        return kept
 
     def close(self) -> None:
         """Closes the shards."""
         while self._opened:
-            os.close(self._opened.popitem()[1])
+            os.close(self._opened.popitem()[1][0])
 
     def __enter__(self) -> "ShardReader":
         return self

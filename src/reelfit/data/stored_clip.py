@@ -5,6 +5,7 @@ import json
 import math
 import tokenize
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ Store = Literal["uint8", "jpeg"]
 BLOCK = 512
 """Bytes of a tar's header, and the unit that members are padded to."""
 _NPY = b"\x93NUMPY"
+_NPY_HEADER = 128  # bytes, of an array of four sides
 _MAX_SIDE = 16384
 
 
@@ -51,32 +53,39 @@ def members_of(clip: Clip, store: Store, *, quality: int) -> list[tuple[str, byt
     return [*pictures, described]
 
 
-def clip_in(content: bytes) -> UInt8[np.ndarray, "time 3 height width"]:
+def clip_in(content: UInt8[np.ndarray, " bytes"]) -> UInt8[np.ndarray, "time 3 height width"]:
     """The pixels of one clip: of its ``.npy`` member, or of the members of all its JPEGs.
+
+    Of an array they are a view of ``content``: nothing is copied.
 
     Raises:
         ValueError: something else stands there; nothing of it is run, and no memory is asked for
             that the bytes do not bear out.
     """
-    if content.startswith(_NPY):
+    if content[: len(_NPY)].tobytes() == _NPY:
         return _array_in(content)
-    return np.stack([_picture_in(part) for part in _jpegs_in(content)])
+    return np.stack([_picture_in(part) for part in _jpegs_in(content.tobytes())])
 
 
-def _array_in(content: bytes) -> UInt8[np.ndarray, "time 3 height width"]:
-    stream = io.BytesIO(content)
+def _array_in(content: UInt8[np.ndarray, " bytes"]) -> UInt8[np.ndarray, "time 3 height width"]:
+    shape, begin = _shape_in(content[:_NPY_HEADER].tobytes())
+    if math.prod(shape) != len(content) - begin:
+        raise ValueError(f"{len(content)} bytes do not hold a clip of shape {shape}")
+    return content[begin:].reshape(shape)
+
+
+@lru_cache(maxsize=64)  # the clips of a shard have the same header, and to read it takes 30 us
+def _shape_in(header: bytes) -> tuple[tuple[int, ...], int]:
+    """The shape of the array, and where its values begin."""
+    stream = io.BytesIO(header)
     try:
         npy.read_magic(stream)
-        shape, _, kind = npy.read_array_header_1_0(stream)
+        shape, transposed, kind = npy.read_array_header_1_0(stream)
     except (SyntaxError, TypeError, tokenize.TokenError) as error:  # of one byte changed in it
         raise ValueError(f"no header of an array: {error}") from None
-    if kind != np.uint8 or len(shape) != 4:
+    if kind != np.uint8 or len(shape) != 4 or transposed:
         raise ValueError(f"no clip stands there but {kind} of shape {shape}")
-    if math.prod(shape) != len(content) - stream.tell():  # before memory for it is asked for
-        raise ValueError(f"{len(content)} bytes do not hold a clip of shape {shape}")
-    stream.seek(0)
-    pixels: np.ndarray = npy.read_array(stream, allow_pickle=False)
-    return pixels
+    return shape, stream.tell()
 
 
 def _jpegs_in(content: bytes) -> list[bytes]:
