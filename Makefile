@@ -24,6 +24,7 @@ bench:                ## every claim measured anew; results dated under benchmar
 	$(RUN) python benchmarks/allocator.py
 	$(RUN) python benchmarks/prediction.py
 	$(RUN) python benchmarks/overhead.py
+	$(RUN) python benchmarks/features.py
 	$(RUN) python benchmarks/originals.py
 	$(RUN) python benchmarks/rivals.py
 	$(RUN) python benchmarks/gpu.py

@@ -13,10 +13,11 @@ import polars as pl
 
 from reelfit.data.listing import Listing
 from reelfit.data.seeds import clip_generator
-from reelfit.errors import StudyError, VideoError
+from reelfit.errors import VideoError
 from reelfit.files import digest, write_json, write_whole
 from reelfit.runs import Run
 from reelfit.stages.index import slice_size
+from reelfit.stages.rejection import require_classes, write_rejected
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.study import Study, what_matters
 
@@ -44,12 +45,12 @@ class Clips(Stage):
         """Slices of the videos that no shard in the store holds."""
         folder = self.folder(run, study)
         stored = _stored(folder)
-        missing = _videos(run).join(stored, on="video_id", how="anti").rows(named=True)
+        missing = videos_of(run).join(stored, on="video_id", how="anti").rows(named=True)
         size = slice_size(len(missing), most=SLICE)
         slices = [missing[begin : begin + size] for begin in range(0, len(missing), size)]
         root = str(listing_root(study))
         return [
-            Unit(self.name, _slice_name(part), len(part), {"videos": part, "root": root})
+            Unit(self.name, slice_name(part), len(part), {"videos": part, "root": root})
             for part in slices
         ]
 
@@ -76,10 +77,10 @@ class Clips(Stage):
 
     def gather(self, run: Run, study: Study, listing: Listing, context: Context) -> None:
         """The manifest of this run's clips, and the videos that could not be decoded."""
-        from reelfit.data.tables import CLIPS, REJECTED, read_table, write_table
+        from reelfit.data.tables import CLIPS, write_table
 
         stored = _stored(self.folder(run, study)).join(
-            _videos(run).select("video_id", "path"), on="video_id"
+            videos_of(run).select("video_id", "path"), on="video_id"
         )
         failed = stored.filter(pl.col("reason").is_not_null()).unique("video_id")
         clips = (
@@ -88,15 +89,10 @@ class Clips(Stage):
             .unique(["video_id", "copy"], keep="first", maintain_order=True)
             .select(*CLIPS.columns)
         )
-        before = read_table(run.file("rejected.parquet"), REJECTED)
-        new = failed.join(listing.rows.select("path", "row"), on="path").select(
-            "path", "row", pl.lit(self.name).alias("stage"), "reason", "detail"
-        )
-        rejected = pl.concat([before.filter(pl.col("stage") != self.name), new]).sort("row")
-        _classes_left(run, clips, listing, rejected)
-        write_table(rejected, run.file("rejected.parquet"), REJECTED)
+        rejected = write_rejected(run, listing, self.name, failed)
+        require_classes(run, listing, kept=clips, rejected=rejected)
         write_table(clips, run.file("clips.parquet"), CLIPS)
-        context.event("clips", clips=clips.height, rejected=new.height)
+        context.event("clips", clips=clips.height, rejected=failed.height)
 
 
 def listing_root(study: Study) -> Path:
@@ -144,7 +140,7 @@ def _clips_of(
         context.report_progress(number, unit.items)
 
 
-def _videos(run: Run) -> pl.DataFrame:
+def videos_of(run: Run) -> pl.DataFrame:
     """video_id, path and the container's facts of the videos of this run's folds."""
     index = pl.read_parquet(run.file("index.parquet")).select("path", "frame_count", *CONTAINER)
     folds = pl.read_parquet(run.file("folds.parquet")).select("video_id", "path")
@@ -158,18 +154,9 @@ def _stored(folder: Path) -> pl.DataFrame:
     return pl.concat(whole) if whole else pl.DataFrame(schema=_MANIFEST_SCHEMA)
 
 
-def _slice_name(videos: list[dict[str, Any]]) -> str:
+def slice_name(videos: list[dict[str, Any]]) -> str:
+    """What a slice of videos is called in the store."""
     return digest([video["video_id"] for video in videos])[:16]
-
-
-def _classes_left(run: Run, clips: pl.DataFrame, listing: Listing, rejected: pl.DataFrame) -> None:
-    folds = pl.read_parquet(run.file("folds.parquet")).join(clips, on="video_id", how="semi")
-    for name in listing.classes:
-        if folds.filter(pl.col("label") == name).is_empty():
-            raise StudyError(
-                f"no video of the class {name} could be decoded; {rejected.height} were rejected: "
-                f"see {run.file('rejected.parquet')}"
-            )
 
 
 _MANIFEST_SCHEMA: dict[str, Any] = {
