@@ -152,9 +152,13 @@ def _with_facts(usable: pl.DataFrame, study: Study) -> pl.DataFrame:
 
 
 def _stored(folder: Path) -> pl.DataFrame:
-    """The rows of every whole slice in the store; of a video that stands in two, one."""
+    """What the store has of each video: rows of whole slices, lines of those that were killed.
+
+    The next run cuts other slices of what is missing, so lines count whatever their slice was.
+    """
     parts = [pl.read_parquet(part) for part in sorted(folder.glob("*.parquet"))]
-    stored = pl.concat(parts) if parts else pl.DataFrame(schema=_schema())
+    lines = [line for part in sorted(folder.glob("*.jsonl")) for line in read_json_lines(part)]
+    stored = pl.concat([*parts, pl.DataFrame(lines, schema=_schema())])
     return stored.unique("video_id", keep="first", maintain_order=True)
 
 
