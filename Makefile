@@ -25,6 +25,7 @@ bench:                ## every claim measured anew; results dated under benchmar
 	$(RUN) python benchmarks/prediction.py
 	$(RUN) python benchmarks/augment.py
 	$(RUN) python benchmarks/overhead.py
+	$(RUN) python benchmarks/features.py
 	$(RUN) python benchmarks/originals.py
 	$(RUN) python benchmarks/rivals.py
 	$(RUN) python benchmarks/gpu.py

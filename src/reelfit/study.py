@@ -99,6 +99,23 @@ class ClipSettings(Settings):
 assert SAMPLINGS == ("uniform", "centre", "random", "every_nth")  # the Literal above spells these
 
 
+class FeatureSettings(Settings):
+    """Of which frames of a video the handcrafted features are computed, at its own size."""
+
+    share: float = Field(default=0.1, gt=0, le=1)
+    """The share of the video's frames, spread evenly over it."""
+    least: int = Field(default=5, ge=1, le=1000)
+    """Frames at the least, as far as the video has them."""
+    most: int = Field(default=50, ge=1, le=1000)
+    """Frames at the most."""
+
+    @model_validator(mode="after")
+    def _least_below_most(self) -> "FeatureSettings":
+        if self.least > self.most:
+            raise ValueError(f"least is {self.least} and most is {self.most}: give least <= most")
+        return self
+
+
 class FoldSettings(Settings):
     """How the videos are split for cross-validation."""
 
@@ -160,6 +177,8 @@ class Study(Settings):
     """What the run may hold."""
     clips: ClipSettings = ClipSettings()
     """Which frames of a video are kept."""
+    features: FeatureSettings = FeatureSettings()
+    """Which frames of a video the handcrafted features are computed of."""
     folds: FoldSettings = FoldSettings()
     """How the videos are split."""
     models: list[Annotated[ModelChoice, BeforeValidator(_model_choice)]] = Field(min_length=1)

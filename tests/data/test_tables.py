@@ -51,7 +51,6 @@ def test_a_feature_that_is_not_finite_is_named(tmp_path):
     frame = pl.DataFrame(
         {
             "video_id": ["a" * 32, "b" * 32],
-            "copy": pl.Series([0, 0], dtype=pl.Int32),
             "noise_mean": [0.5, float("nan")],
         }
     )

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reelfit.video.sample import SAMPLINGS, sample_frames
+from reelfit.video.sample import SAMPLINGS, sample_frames, sample_share
 
 
 def sample(frame_count, count, sampling, *, every=1, seed=0):
@@ -69,3 +69,23 @@ def test_what_makes_no_sense_is_refused():
         sample(10, 8, "even")
     with pytest.raises(ValueError, match="needs a generator"):
         sample_frames(10, count=2, sampling="random")
+
+
+@given(st.integers(1, 5000), st.floats(0.001, 1), st.integers(1, 20), st.integers(20, 100))
+def test_a_share_is_within_its_bounds_and_spread_evenly(frames, share, least, most):
+    at = sample_share(frames, share=share, least=least, most=most)
+    assert len(at) <= min(frames, most)
+    assert len(at) >= min(frames, least)
+    assert len(set(at)) == len(at)
+    if min(frames, least) < len(at) < min(frames, most):
+        assert share * frames <= len(at) + 1e-6 < share * frames + 1 + 1e-5
+    assert at == sorted(at)
+    assert 0 <= at[0] < -(-frames // len(at))
+    assert np.diff(at).size == 0 or np.ptp(np.diff(at)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("frames", "count"), [(1, 1), (4, 4), (49, 5), (70, 7), (300, 30), (500, 50), (10**6, 50)]
+)
+def test_the_usual_share_is_a_tenth_at_least_5_and_at_most_50(frames, count):
+    assert len(sample_share(frames, share=0.1, least=5, most=50)) == count

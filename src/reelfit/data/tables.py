@@ -154,17 +154,37 @@ SUMMARY = pa.DataFrameSchema(
 predictions, and its 95 % bootstrap interval over groups."""
 
 
+CUT_FEATURES = pa.DataFrameSchema(
+    {
+        "model": _TEXT,
+        "fold": _FOLD,
+        "feature": _TEXT,
+        "reason": pa.Column(pl.String, pa.Check.isin(["constant", "collinear", "inflated"])),
+        "beside": pa.Column(pl.String, nullable=True),
+        "value": pa.Column(pl.Float64, nullable=True),
+    },
+    strict=True,
+    ordered=True,
+    unique=["model", "fold", "feature"],
+    name="cut_features",
+)
+"""One row per feature that a model left out on a fold: ``collinear`` with the one ``beside`` it,
+``value`` being their correlation, or ``inflated``, ``value`` being its variance inflation."""
+
+
 def features_schema(names: list[str]) -> pa.DataFrameSchema:
-    """The schema of ``features.parquet`` for these features: finite numbers, one row per clip."""
+    """The schema of ``features.parquet`` for these features: finite numbers, one row per video."""
     finite = pa.Check(
         lambda data: data.lazyframe.select(pl.col(data.key).is_finite()), name="is_finite"
     )
     columns = {name: pa.Column(pl.Float64, finite) for name in names}
     return pa.DataFrameSchema(
-        {"video_id": _ID, "copy": _COPY, **columns},
+        {
+            "video_id": pa.Column(pl.String, pa.Check.str_matches(r"^[0-9a-f]{32}$"), unique=True),
+            **columns,
+        },
         strict=True,
         ordered=True,
-        unique=["video_id", "copy"],
         name="features",
     )
 

@@ -1,23 +1,21 @@
-"""The contract of a feature: a function of the grey clip; and the two ways to sum up a frame."""
+"""The contract of a group of features: names, and a function of one frame that gives their values.
+
+What several groups sum up alike stands here, too.
+"""
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import NamedTuple
 
-import numpy as np
-from jaxtyping import Float32, Float64
-
-from reelfit.features.grey_clip import GreyClip
-
-PerFrame: TypeAlias = Float64[np.ndarray, " time"]
-FrameFeature: TypeAlias = Callable[[GreyClip], PerFrame]
-ClipFeature: TypeAlias = Callable[[GreyClip], float]
+from reelfit.features.frame import Frame
 
 
-def frame_means(values: Float32[np.ndarray, "time ..."]) -> PerFrame:
-    """The mean of each frame's values, summed in float64."""
-    return np.asarray(np.mean(values.reshape(len(values), -1), axis=1, dtype=np.float64))
+class FrameFeatures(NamedTuple):
+    """Features that are computed together: one value per name and frame, all of them finite."""
+
+    names: tuple[str, ...]
+    measure: Callable[[Frame], tuple[float, ...]]
 
 
-def frame_stds(values: Float32[np.ndarray, "time ..."]) -> PerFrame:
-    """The standard deviation of each frame's values, summed in float64."""
-    return np.asarray(np.std(values.reshape(len(values), -1), axis=1, dtype=np.float64))
+def variance_of(count: int, total: int | float, squares: int | float) -> float:
+    """The population's variance of ``count`` values; exact where the sums are integers."""
+    return max(0.0, float((count * squares - total * total) / (count * count)))

@@ -1,55 +1,67 @@
 """What changes from frame to frame: frozen and repeated frames, patches that move by themselves.
 
-A clip of one frame has nothing to compare: each of these is then 0.
 Source: after W. Wang and H. Farid, Exposing digital forgeries in video by detecting duplication
 (2007), who compare frames and blocks by correlation; differences are cheaper.
 """
 
+from typing import NamedTuple
+
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, UInt8
 
-from reelfit.features.feature import frame_means
-from reelfit.features.grey_clip import BLOCK, GreyClip
+from reelfit.features.cells import cell_means
 
-
-def frame_difference_mean(clip: GreyClip) -> float:
-    """The mean absolute difference of consecutive frames."""
-    return float(np.mean(_differences(clip))) if len(clip.levels) > 1 else 0.0
-
-
-def frame_difference_min(clip: GreyClip) -> float:
-    """The least mean absolute difference of consecutive frames; 0 where one is frozen."""
-    return float(np.min(_differences(clip))) if len(clip.levels) > 1 else 0.0
+MOTION_NAMES = (
+    "frame_difference_mean",
+    "frame_difference_min",
+    "repeated_frame_difference",
+    "local_motion",
+)
 
 
-def repeated_frame_difference(clip: GreyClip) -> float:
-    """The least mean absolute difference of any two frames' block means.
+class Change(NamedTuple):
+    """How one frame differs from another, in levels."""
 
-    0 where a frame comes again, at once or later.
+    mean: float
+    """The mean absolute difference."""
+    local: float
+    """How much more the cell that changed most did so than the median cell."""
+
+
+def change_between(
+    first: UInt8[np.ndarray, "height width"], second: UInt8[np.ndarray, "height width"]
+) -> Change:
+    """What changed from one frame's luma to another's. Memory: two bytes a pixel."""
+    distances = np.maximum(first, second)
+    distances -= np.minimum(first, second)
+    cells = cell_means(distances)
+    mean = float(distances.sum(dtype=np.int64)) / distances.size
+    return Change(mean, float(cells.max() - np.median(cells)))
+
+
+def motion_features(
+    changes: list[Change], frames: list[Float64[np.ndarray, "rows columns"]]
+) -> tuple[float, ...]:
+    """The values of ``MOTION_NAMES``.
+
+    Of ``changes`` between frames that follow on each other, the mean and the least; of any two of
+    ``frames``, given by their cells, the least mean difference; of the changes the most local. What
+    has nothing to compare is 0.
     """
-    means = clip.coefficients[:, :, 0].astype(np.float64) / BLOCK
-    if len(means) == 1:
+    if not changes:
+        return 0.0, 0.0, _least_difference(frames), 0.0
+    means = [change.mean for change in changes]
+    most_local = max(change.local for change in changes)
+    return sum(means) / len(means), min(means), _least_difference(frames), most_local
+
+
+def _least_difference(frames: list[Float64[np.ndarray, "rows columns"]]) -> float:
+    if len(frames) < 2:
         return 0.0
+    means = np.stack([frame.ravel() for frame in frames])
     return float(
         min(
             np.abs(means[now + 1 :] - means[now]).mean(axis=1).min()
             for now in range(len(means) - 1)
         )
     )
-
-
-def local_motion(clip: GreyClip) -> float:
-    """How much more a block changes than the median block between two frames, at the most."""
-    if len(clip.levels) == 1:
-        return 0.0
-    changes = _block_differences(clip)
-    return float(np.max(np.max(changes, axis=1) - np.median(changes, axis=1)))
-
-
-def _differences(clip: GreyClip) -> Float64[np.ndarray, " pairs"]:
-    return frame_means(np.abs(np.diff(clip.levels, axis=0)))
-
-
-def _block_differences(clip: GreyClip) -> Float64[np.ndarray, "pairs blocks"]:
-    changes = np.abs(np.diff(clip.blocks, axis=0))
-    return np.asarray(np.mean(changes, axis=(2, 4), dtype=np.float64)).reshape(len(changes), -1)

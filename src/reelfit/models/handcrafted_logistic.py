@@ -1,4 +1,4 @@
-"""Logistic regression on standardised handcrafted features."""
+"""Logistic regression on standardised handcrafted features, without collinear ones."""
 
 from typing import final
 
@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from pydantic import Field
 
+from reelfit.models.collinearity import REASONS, Cut, find_cuts
 from reelfit.models.model import FeatureModel, Weights
 
 
@@ -18,6 +19,10 @@ class HandcraftedLogistic(FeatureModel):
 
     inverse_penalty: float = Field(default=0.1, gt=0)
     """The inverse of the penalty's strength (scikit-learn's C); smaller is smoother."""
+    max_correlation: float = Field(default=0.95, gt=0)
+    """Of two features with this |r| or more on the training videos the later is left out."""
+    max_inflation: float = Field(default=10.0, ge=1)
+    """Features are left out, the most inflated first, while one's variance inflation is above."""
 
     def fit(
         self,
@@ -27,10 +32,18 @@ class HandcraftedLogistic(FeatureModel):
         num_classes: int,
         balanced: bool,
     ) -> Weights:
-        """The scaler's mean and scale, and a weight per class and feature."""
+        """The scaler's mean and scale, a weight per class and feature, and what was cut.
+
+        A feature that was cut has the weight 0. ``cuts`` has a row for each: its column, the number
+        of its reason, the value, the column beside it; NaN where there is none.
+        """
         from sklearn.linear_model import LogisticRegression
         from sklearn.preprocessing import StandardScaler
 
+        cuts = find_cuts(
+            features, max_correlation=self.max_correlation, max_inflation=self.max_inflation
+        )
+        kept = np.setdiff1d(np.arange(features.shape[1]), [cut.column for cut in cuts])
         scaler = StandardScaler().fit(features)
         regression = LogisticRegression(
             C=self.inverse_penalty, max_iter=5000, class_weight="balanced" if balanced else None
@@ -40,16 +53,34 @@ class HandcraftedLogistic(FeatureModel):
         shown = np.unique(targets)
         bias[shown] = 0.0
         if len(shown) > 1:  # of one class alone there is nothing to learn
-            fitted = regression.fit(scaler.transform(features), targets)
+            # without any feature the shares of the classes are learnt: from a column of zeros
+            scaled = (
+                scaler.transform(features)[:, kept] if len(kept) else np.zeros((len(targets), 1))
+            )
+            fitted = regression.fit(scaled, targets)
             # of two classes there is one row, for the second against the first
             rows = shown[1:] if len(shown) == 2 else shown
-            bias[rows], weight[rows] = fitted.intercept_, fitted.coef_
+            bias[rows] = fitted.intercept_
+            weight[np.ix_(rows, kept)] = fitted.coef_[:, : len(kept)]
         return {
             "mean": np.asarray(scaler.mean_),
             "scale": np.asarray(scaler.scale_),
             "weight": weight,
             "bias": bias,
+            "cuts": _as_array(cuts),
         }
+
+    def cuts(self, weights: Weights) -> list[Cut]:
+        """As they stand in the array of that name."""
+        return [
+            Cut(
+                int(column),
+                REASONS[int(reason)],
+                None if np.isnan(value) else float(value),
+                None if np.isnan(beside) else int(beside),
+            )
+            for column, reason, value, beside in weights["cuts"]
+        ]
 
     def probabilities(
         self, weights: Weights, features: Float64[np.ndarray, "sample feature"]
@@ -59,3 +90,16 @@ class HandcraftedLogistic(FeatureModel):
         scores = scores + weights["bias"]
         raised = np.exp(scores - scores.max(1, keepdims=True))
         return np.asarray(raised / raised.sum(1, keepdims=True))
+
+
+def _as_array(cuts: list[Cut]) -> Float64[np.ndarray, "cut 4"]:
+    rows = [
+        [
+            cut.column,
+            REASONS.index(cut.reason),
+            np.nan if cut.value is None else cut.value,
+            np.nan if cut.beside is None else cut.beside,
+        ]
+        for cut in cuts
+    ]
+    return np.array(rows, dtype=np.float64).reshape(-1, 4)

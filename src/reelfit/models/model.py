@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from torch import nn
 
+from reelfit.models.collinearity import Cut
 from reelfit.settings import Settings
 
 Weights = dict[str, Float64[np.ndarray, "..."]]
@@ -44,6 +45,10 @@ class FeatureModel(Model):
         balanced: bool,
     ) -> Weights:
         """Arrays that say all that was learnt; scaling is fitted here, on training rows alone."""
+
+    @abstractmethod
+    def cuts(self, weights: Weights) -> list[Cut]:
+        """The features that ``fit`` left out, and why."""
 
     @abstractmethod
     def probabilities(

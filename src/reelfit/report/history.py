@@ -134,6 +134,21 @@ def _clips(event: Event) -> str:
     return f"{count(event['rejected'], 'video')} could not be decoded and were left out."
 
 
+def _features(event: Event) -> str:
+    if not event["rejected"]:
+        return ""
+    videos = count(event["rejected"], "video")
+    return f"{videos} had a frame that features are made of damaged: no model saw them."
+
+
+def _features_cut(event: Event) -> str:
+    fewest, most = event["fewest"], event["most"]
+    told = count(most, "feature") if fewest == most else f"{fewest} to {most} features"
+    why = ", ".join(f"{number(mean, 1)} {reason}" for reason, mean in event["reasons"].items())
+    why = f" (in the mean {why})" if why else ""
+    return f"{event['model']} left {told} out on its folds{why}: see cut_features.parquet."
+
+
 def _died(event: Event) -> str:
     if event["outcome"] not in DEATHS:
         return ""
@@ -180,6 +195,8 @@ _SENTENCES: Final[dict[str, Callable[[Event], str]]] = {
     "indexed": _indexed,
     "split": _split,
     "clips": _clips,
+    "features": _features,
+    "features_cut": _features_cut,
     "unit_ends": _died,
     "resumed": lambda e: f"{_place(e)} went on from its checkpoint at step {e['step']}.",
     "out_of_memory": lambda e: (

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 import polars as pl
 
 from reelfit.data.listing import Listing
-from reelfit.errors import StudyError, VideoError
+from reelfit.errors import VideoError
 from reelfit.files import digest, require_room, write_json, write_whole
 from reelfit.runs import Run
 from reelfit.stages.decoding import clips_of, decode_clip
 from reelfit.stages.index import limit_seconds, refusal, slice_size
+from reelfit.stages.rejection import require_classes, write_rejected
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.study import Study, what_matters
 
@@ -51,7 +52,7 @@ class Clips(Stage):
         """Slices of the videos that no shard in the store holds."""
         folder = self.folder(run, study)
         stored = _stored(folder).filter(~pl.col("reason").is_in(NOT_FOR_GOOD).fill_null(False))
-        videos = _videos(run)
+        videos = videos_of(run)
         missing = set(videos.join(stored, on="video_id", how="anti")["video_id"])
         # Slices of all, so that a shard half made is found again when others are whole.
         size, root = slice_size(videos.height, most=SLICE), str(listing_root(study))
@@ -63,7 +64,7 @@ class Clips(Stage):
             folder.mkdir(parents=True, exist_ok=True)
             require_room(folder, len(missing) * _bytes_of_video(study), what="the clips")
         return [
-            Unit(self.name, _slice_name(part), len(part), {"videos": part, "root": root})
+            Unit(self.name, slice_name(part), len(part), {"videos": part, "root": root})
             for part in slices
             if part
         ]
@@ -97,10 +98,10 @@ class Clips(Stage):
 
     def gather(self, run: Run, study: Study, listing: Listing, context: Context) -> None:
         """The manifest of this run's clips, and the videos that could not be decoded."""
-        from reelfit.data.tables import CLIPS, REJECTED, read_table, write_table
+        from reelfit.data.tables import CLIPS, write_table
 
         stored = _stored(self.folder(run, study)).join(
-            _videos(run).select("video_id", "path"), on="video_id"
+            videos_of(run).select("video_id", "path"), on="video_id"
         )
         made = stored.filter(pl.col("reason").is_null())
         failed = stored.join(made, on="video_id", how="anti").unique("video_id", keep="last")
@@ -109,15 +110,10 @@ class Clips(Stage):
             .unique(["video_id", "copy"], keep="first", maintain_order=True)
             .select(*CLIPS.columns)
         )
-        before = read_table(run.file("rejected.parquet"), REJECTED)
-        new = failed.join(listing.rows.select("path", "row"), on="path").select(
-            "path", "row", pl.lit(self.name).alias("stage"), "reason", "detail"
-        )
-        rejected = pl.concat([before.filter(pl.col("stage") != self.name), new]).sort("row")
-        _classes_left(run, clips, listing, rejected)
-        write_table(rejected, run.file("rejected.parquet"), REJECTED)
+        rejected = write_rejected(run, listing, self.name, failed)
+        require_classes(run, listing, kept=clips, rejected=rejected)
         write_table(clips, run.file("clips.parquet"), CLIPS)
-        context.event("clips", clips=clips.height, rejected=new.height)
+        context.event("clips", clips=clips.height, rejected=failed.height)
 
 
 def listing_root(study: Study) -> Path:
@@ -161,7 +157,7 @@ def _bytes_of_video(study: Study) -> int:
     return (1 + copies) * (pixels if clips.format == "uint8" else pixels // 8)
 
 
-def _videos(run: Run) -> pl.DataFrame:
+def videos_of(run: Run) -> pl.DataFrame:
     """video_id, path and the container's facts of the videos of this run's folds."""
     known = ("path", "duration_seconds", *CONTAINER)
     index = pl.read_parquet(run.file("index.parquet")).select(known)
@@ -176,18 +172,9 @@ def _stored(folder: Path) -> pl.DataFrame:
     return pl.concat(whole) if whole else pl.DataFrame(schema=_MANIFEST_SCHEMA)
 
 
-def _slice_name(videos: list[dict[str, Any]]) -> str:
+def slice_name(videos: list[dict[str, Any]]) -> str:
+    """What a slice of videos is called in the store."""
     return digest([video["video_id"] for video in videos])[:16]
-
-
-def _classes_left(run: Run, clips: pl.DataFrame, listing: Listing, rejected: pl.DataFrame) -> None:
-    folds = pl.read_parquet(run.file("folds.parquet")).join(clips, on="video_id", how="semi")
-    for name in listing.classes:
-        if folds.filter(pl.col("label") == name).is_empty():
-            raise StudyError(
-                f"no video of the class {name} could be decoded; {rejected.height} were rejected: "
-                f"see {run.file('rejected.parquet')}"
-            )
 
 
 _MANIFEST_SCHEMA: dict[str, Any] = {

@@ -1,79 +1,192 @@
-"""The handcrafted features of each clip, once for all folds, models and runs.
+"""The handcrafted features of each video, once for all folds, models and runs.
 
-Reads ``clips.parquet``, the shards -> writes ``features.parquet``.
-Runs again for shards that the store has no features of. Peak memory: one clip.
+Reads ``folds.parquet``, ``index.parquet``, ``clips.parquet``, the videos -> writes
+``features.parquet``.
+Runs again for videos of which the store has no features by these settings. Peak memory: one
+decoder, one full-size frame, the luma of two.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, final
 
 import polars as pl
 
 from reelfit.data.listing import Listing
-from reelfit.files import digest, write_whole
+from reelfit.errors import VideoError
+from reelfit.files import append_json_line, digest, read_json_lines, write_whole
 from reelfit.runs import Run
-from reelfit.stages.clips import CONTAINER, Clips
+from reelfit.stages.clips import CONTAINER, Clips, listing_root, slice_name, videos_of
+from reelfit.stages.index import limit_seconds, refusal, slice_size
+from reelfit.stages.rejection import require_classes, write_rejected
 from reelfit.stages.stage import Context, Stage, Unit
-from reelfit.study import Study
+from reelfit.stages.variants import read_variants
+from reelfit.study import FeatureSettings, Study, what_matters
+
+SLICE = 64
+"""Videos per unit at the most."""
 
 
 @final
 class Features(Stage):
-    """One unit per shard; a study without a model on features needs none."""
+    """Decodes a share of each video; a study without a model on features has no units."""
 
     name: ClassVar[str] = "features"
-    version: ClassVar[int] = 1
-    items: ClassVar[str] = "clips"
-    reads: ClassVar[tuple[str, ...]] = ("clips",)
+    version: ClassVar[int] = 2
+    items: ClassVar[str] = "videos"
+    reads: ClassVar[tuple[str, ...]] = ("split", "clips")
     writes: ClassVar[tuple[str, ...]] = ("features.parquet",)
 
     def settings(self, study: Study) -> Any:
-        """None of its own: the clips say it all."""
-        return Clips().settings(study)
+        """Which frames are measured, what clips are made of them, and whether a model asks."""
+        clips = [study.clips.size, study.clips.fit, study.videos.on_damage]
+        return [what_matters(study.features), clips, [choice.name for choice in study.models]]
 
     def units(self, run: Run, study: Study, listing: Listing, *, key: str) -> list[Unit]:
-        """The shards of this run's clips that the store has no features of."""
+        """Slices of the videos with a clip of which the store has neither features nor a reason."""
+        if not _are_needed(run, study):
+            return []
         clips = pl.read_parquet(run.file("clips.parquet"))
-        counts = clips.group_by("shard").len().sort("shard").rows()
+        videos = videos_of(run).join(clips, on="video_id", how="semi", maintain_order="left")
+        stored = _stored(self._folder(run, study))
+        missing = videos.join(stored, on="video_id", how="anti", maintain_order="left")
+        known = ("video_id", "path", "frame_count", "duration_seconds")
+        rows = missing.select(known).rows(named=True)
+        size = slice_size(len(rows), most=SLICE)
+        slices = [rows[begin : begin + size] for begin in range(0, len(rows), size)]
+        root = str(listing_root(study))
         return [
-            Unit(self.name, shard.removesuffix(".tar"), count, {"shard": shard})
-            for shard, count in counts
-            if not self._file(run, study, shard).exists()
+            Unit(self.name, slice_name(part), len(part), {"videos": part, "root": root})
+            for part in slices
         ]
 
-    def _file(self, run: Run, study: Study, shard: str) -> Path:
-        key = digest([self.version, Clips.version, self.settings(study)])[:32]
-        return run.store / "features" / key / shard.replace(".tar", ".parquet")
+    def _folder(self, run: Run, study: Study) -> Path:
+        """Where the features of these settings stand; the clips' version is the decoder's, too."""
+        asked = [what_matters(study.features), study.videos.on_damage]
+        key = digest([self.version, Clips.version, asked])
+        return run.store / "features" / key[:32]
 
     def work(self, run: Run, study: Study, unit: Unit, context: Context) -> None:
-        """The features of each clip of one shard."""
-        from reelfit.data.shards import ShardReader
-        from reelfit.features import clip_features
+        """A line for each video as it is done, and a table of them all in the end."""
+        import torch
 
-        shard = unit.facts["shard"]
-        folder = Clips().folder(run, study)
-        stored = pl.read_parquet(folder / shard.replace(".tar", ".parquet"))
-        clips = stored.filter(pl.col("reason").is_null()).rows(named=True)
-        rows = []
-        with ShardReader(folder) as reader:
-            for number, clip in enumerate(clips, 1):
-                pixels = reader.read(shard, offset=clip["offset"], num_bytes=clip["bytes"])
-                found = clip_features(pixels, **{name: clip[name] for name in CONTAINER})
-                rows.append({"video_id": clip["video_id"], "copy": clip["copy"], **found})
-                context.report_progress(number, max(unit.items, len(clips)))
-        frame = pl.DataFrame(rows).with_columns(pl.col("copy").cast(pl.Int32))
-        write_whole(self._file(run, study, shard), frame.write_parquet)
+        torch.set_num_threads(1)
+        folder = self._folder(run, study)
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = folder / f"{unit.name}.jsonl"
+        done = {line["video_id"]: line for line in read_json_lines(lines)}
+        for number, video in enumerate(unit.facts["videos"], 1):
+            identity = video["video_id"]
+            if identity not in done:
+                path = Path(unit.facts["root"]) / video["path"]
+                done[identity] = {"video_id": identity, **_found(path, video, study, context)}
+                append_json_line(lines, done[identity])
+            context.report_progress(number, unit.items)
+        rows = [done[video["video_id"]] for video in unit.facts["videos"]]
+        frame = pl.DataFrame(rows, schema=_schema())
+        write_whole(folder / f"{unit.name}.parquet", frame.write_parquet)
+        lines.unlink(missing_ok=True)
 
     def gather(self, run: Run, study: Study, listing: Listing, context: Context) -> None:
-        """One row per clip of this run, in the order of the clips."""
+        """One row per video of this run, in the order of the folds, and those that have none."""
         from reelfit.data.tables import features_schema, write_table
         from reelfit.features import FEATURE_NAMES
 
-        clips = pl.read_parquet(run.file("clips.parquet")).select("video_id", "copy", "shard")
-        shards = clips["shard"].unique().sort().to_list()
-        found = pl.concat([pl.read_parquet(self._file(run, study, shard)) for shard in shards])
-        table = clips.select("video_id", "copy").join(
-            found, on=["video_id", "copy"], maintain_order="left"
-        )
-        table = table.select("video_id", "copy", *FEATURE_NAMES)
+        videos = videos_of(run)
+        if not _are_needed(run, study):
+            videos = videos.clear()
+        found = videos.join(
+            _stored(self._folder(run, study)), on="video_id", maintain_order="left"
+        ).join(pl.read_parquet(run.file("clips.parquet")), on="video_id", how="semi")
+        usable = found.filter(pl.col("reason").is_null())
+        failed = found.filter(pl.col("reason").is_not_null())
+        rejected = write_rejected(run, listing, self.name, failed)
+        if not found.is_empty():
+            require_classes(run, listing, kept=usable, rejected=rejected)
+        table = _with_facts(usable, study).select("video_id", *FEATURE_NAMES)
         write_table(table, run.file("features.parquet"), features_schema(FEATURE_NAMES))
+        context.event("features", videos=table.height, rejected=failed.height)
+
+
+def _are_needed(run: Run, study: Study) -> bool:
+    """Whether a model of the study learns from features and not from clips."""
+    networks = read_variants(run)
+    return any(choice.id not in networks for choice in study.models)
+
+
+def _found(path: Path, video: dict[str, Any], study: Study, context: Context) -> dict[str, Any]:
+    """The features of one video's pixels, or the reason why it has none."""
+    from reelfit.video.frames import index_video, whole_frames
+
+    if str(path) in context.refused:
+        return dict(refusal(context.refused[str(path)]))
+    seconds = limit_seconds(study, duration_seconds=video["duration_seconds"])
+    context.begin_item(str(path), seconds)
+    try:
+        return _measure(path, range(video["frame_count"]), study.features)
+    except VideoError as error:
+        failed = error
+    if study.videos.on_damage == "keep_whole_frames":
+        try:  # as if the video were made of them
+            whole = whole_frames(path, index_video(path))
+            if whole:
+                return _measure(path, whole, study.features)
+        except VideoError as error:
+            failed = error
+    return {"reason": failed.reason, "detail": failed.detail}
+
+
+def _measure(path: Path, frames: Sequence[int], settings: FeatureSettings) -> dict[str, Any]:
+    """The features of a share of ``frames``, which are all that there are or all that are whole."""
+    from reelfit.features.video_features import VideoFeatures
+    from reelfit.video.decode import visit_pictures
+    from reelfit.video.sample import sample_share
+
+    count = len(frames)
+    sampled = sample_share(count, share=settings.share, least=settings.least, most=settings.most)
+    features = VideoFeatures(sampled, frame_count=count)
+    places = {frames[place]: place for place in features.wanted}
+    visit_pictures(
+        path,
+        places.keys(),
+        lambda index, picture: features.take(places[index], picture.numpy()),
+    )
+    return dict(features.values())
+
+
+def _with_facts(usable: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """The rows of ``usable`` with what the container and the clips' settings say of each video."""
+    from reelfit.features import CONTAINER_NAMES
+    from reelfit.features.scaling import SCALING_NAMES, scaling_features
+
+    container = [
+        pl.col(fact).cast(pl.Float64).fill_null(0.0).alias(name)
+        for fact, name in zip(CONTAINER, CONTAINER_NAMES, strict=True)
+    ]
+    scaled = [
+        scaling_features(
+            width=width, height=height, size=study.clips.height_width, fit=study.clips.fit
+        )
+        for width, height in usable.select("width", "height").rows()
+    ]
+    schema = dict.fromkeys(SCALING_NAMES, pl.Float64)
+    scaling = pl.DataFrame(scaled, schema=schema, orient="row")
+    return usable.with_columns(container).hstack(scaling)
+
+
+def _stored(folder: Path) -> pl.DataFrame:
+    """What the store has of each video: rows of whole slices, lines of those that were killed.
+
+    The next run cuts other slices of what is missing, so lines count whatever their slice was.
+    """
+    parts = [pl.read_parquet(part) for part in sorted(folder.glob("*.parquet"))]
+    lines = [line for part in sorted(folder.glob("*.jsonl")) for line in read_json_lines(part)]
+    stored = pl.concat([*parts, pl.DataFrame(lines, schema=_schema())])
+    return stored.unique("video_id", keep="first", maintain_order=True)
+
+
+def _schema() -> dict[str, Any]:
+    from reelfit.features import PIXEL_NAMES
+
+    columns = dict.fromkeys(PIXEL_NAMES, pl.Float64)
+    return {"video_id": pl.String, **columns, "reason": pl.String, "detail": pl.String}

@@ -16,8 +16,14 @@ if TYPE_CHECKING:
 
 
 def sides_of(run: Run, fold: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Training and validation clips of a fold: copies are of training groups only."""
-    folds = pl.read_parquet(run.file("folds.parquet"))
+    """Training and validation clips of a fold: copies are of training groups only.
+
+    A video that has no features is seen by no model, so that all are judged over the same videos.
+    """
+    rejected = pl.read_parquet(run.file("rejected.parquet")).filter(pl.col("stage") == "features")
+    folds = pl.read_parquet(run.file("folds.parquet")).join(
+        rejected, on="path", how="anti", maintain_order="left"
+    )
     clips = pl.read_parquet(run.file("clips.parquet"))
     rows = clips.join(folds, on="video_id", maintain_order="left")
     validation = rows.filter((pl.col("fold") == fold) & (pl.col("copy") == 0))

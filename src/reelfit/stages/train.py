@@ -1,29 +1,25 @@
 """Each model on each fold.
 
 Reads ``folds.parquet``, ``clips.parquet``, ``features.parquet``, the shards
--> writes ``<model>/fold_<k>/``: checkpoints, ``predictions.parquet``, ``metrics.jsonl``.
+-> writes ``<model>/fold_<k>/``: checkpoints, ``predictions.parquet``, ``metrics.jsonl``; of the
+features that models left out ``cut_features.parquet``.
 Runs again when anything it reads, the model or the training settings change. Peak memory: the
 network, its gradients and optimizer state, and the activations of one micro-batch.
 """
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, final
-
-import polars as pl
+from typing import Any, ClassVar, final
 
 from reelfit.data.listing import Listing
 from reelfit.files import digest, read_json, write_json, write_text
 from reelfit.runs import Run
-from reelfit.stages.fold import metric_teller, sides_of, task_of, write_predictions
+from reelfit.stages.feature_models import fit_features, gather_cuts
 from reelfit.stages.networks import train_network
 from reelfit.stages.plans import settled_rungs, shrink
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.stages.variants import read_variants
 from reelfit.study import ModelChoice, Study, what_matters
-
-if TYPE_CHECKING:
-    from reelfit.models.model import FeatureModel
 
 
 @final
@@ -31,10 +27,10 @@ class Train(Stage):
     """One unit per model and fold; it goes on from its newest whole checkpoint."""
 
     name: ClassVar[str] = "train"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     items: ClassVar[str] = "folds"
     reads: ClassVar[tuple[str, ...]] = ("split", "clips", "features")
-    writes: ClassVar[tuple[str, ...]] = ("metrics.jsonl",)
+    writes: ClassVar[tuple[str, ...]] = ("metrics.jsonl", "cut_features.parquet")
     all_threads: ClassVar[bool] = True
     computes: ClassVar[bool] = True
     resumes: ClassVar[bool] = True
@@ -60,7 +56,7 @@ class Train(Stage):
     def work(self, run: Run, study: Study, unit: Unit, context: Context) -> None:
         """Trains one model on one fold, and predicts the videos that it never saw."""
         from reelfit.models import make_model
-        from reelfit.models.model import Network
+        from reelfit.models.model import FeatureModel, Network
 
         choice = next(c for c in study.models if c.id == unit.facts["model"])
         fold = unit.facts["fold"]
@@ -73,7 +69,8 @@ class Train(Stage):
             variant = read_variants(run)[choice.id][unit.facts["variant"]]
             result = train_network(run, study, choice, variant, fold, context)
         else:
-            result = _fit_features(run, study, model, fold, context)  # type: ignore[arg-type]
+            assert isinstance(model, FeatureModel)
+            result = fit_features(run, study, choice.id, model, fold, context)
         write_json(folder / "result.json", {"key": key} | result)
 
     def shrink(self, run: Run, study: Study, unit: Unit, *, host_bytes: int) -> bool:
@@ -84,13 +81,14 @@ class Train(Stage):
         return shrink(run, study, model, variant, host_bytes=host_bytes)
 
     def gather(self, run: Run, study: Study, listing: Listing, context: Context) -> None:
-        """The metrics of all units in one file, in the order of models and folds."""
+        """The metrics and the cut features of all units, in the order of models and folds."""
         parts = []
         for choice in study.models:
             for fold in range(1, study.folds.count + 1):
                 told = run.fold(choice.id, fold) / "metrics.jsonl"
                 parts.append(told.read_text() if told.exists() else "")
         write_text(run.file("metrics.jsonl"), "".join(parts))
+        gather_cuts(run, study, context)
 
 
 def what_matters_of(models: list[ModelChoice]) -> list[dict[str, Any]]:
@@ -116,42 +114,3 @@ def _begin(folder: Path, key: str) -> None:
     if folder.exists():
         shutil.rmtree(folder)
     write_json(mark, {"key": key})
-
-
-def _fit_features(
-    run: Run, study: Study, model: "FeatureModel", fold: int, context: Context
-) -> dict[str, Any]:
-    import torch
-
-    from reelfit.training.checkpoint import SUFFIX, Checkpoint, save_checkpoint
-
-    torch.set_num_threads(context.threads)
-    choice_id = context.memory.place["model"]
-    folder = run.fold(choice_id, fold)
-    features = pl.read_parquet(run.file("features.parquet")).filter(pl.col("copy") == 0)
-    names = features.columns[2:]
-    sides = []
-    for rows in sides_of(run, fold):
-        originals = rows.filter(pl.col("copy") == 0).select("video_id", "group", "target")
-        sides.append(originals.join(features, on="video_id", maintain_order="left"))
-    train, validation = sides
-    weights = model.fit(
-        train.select(names).to_numpy(),
-        train["target"].cast(pl.Int64).to_numpy(),
-        num_classes=len(run.facts()["classes"]),
-        balanced=study.train.balance != "none",
-    )
-    tensors = {name: torch.from_numpy(value) for name, value in weights.items()}
-    for name in ("latest", "best"):
-        save_checkpoint(
-            folder / "checkpoints" / f"{name}{SUFFIX}", Checkpoint(tensors, {"features": names})
-        )
-    probabilities = model.probabilities(weights, validation.select(names).to_numpy())
-    tell = metric_teller(run, folder / "metrics.jsonl", choice_id, fold, context)
-    targets = validation["target"].cast(pl.Int64).to_numpy()
-    (folder / "metrics.jsonl").unlink(missing_ok=True)
-    for metric, value in task_of(run, study, train).metrics(targets, probabilities).items():
-        tell("validation", metric, value, 0, 0)
-    write_predictions(folder, validation, choice_id, fold, probabilities)
-    context.report_progress(1, 1)
-    return {"num_train": train.height, "num_validation": validation.height, "best_epoch": 0}

@@ -1,6 +1,6 @@
 """The frames wanted of a video as one tensor: exact, upright, at the size wanted."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,3 +114,24 @@ def _place(fit: Fit, generator: np.random.Generator | None) -> tuple[float, floa
         raise ValueError("fit='random_crop' needs a generator")
     down, across = generator.random(2).tolist()
     return (down, across)
+
+
+def visit_pictures(
+    path: Path,
+    wanted: Collection[int],
+    take: Callable[[int, UInt8[Tensor, "3 height width"]], None],
+) -> None:
+    """Calls ``take(index, picture)`` for each frame of ``wanted``, upright and at its own size.
+
+    In no promised order, and all anew where decoding had to begin again: see ``visit_frames``.
+    Memory: one full-size frame and one decoder.
+
+    Raises:
+        VideoError: the file cannot be used, or it lacks or has damaged one of these frames.
+    """
+    reformatter = VideoReformatter()
+
+    def take_frame(index: int, frame: av.VideoFrame) -> None:
+        take(index, upright(to_rgb(frame, reformatter), orientation_of(frame)))
+
+    visit_frames(path, wanted, take_frame)

@@ -1,11 +1,13 @@
 """Which frames of a video make a clip."""
 
 from itertools import pairwise
+from math import ceil
 
 import numpy as np
 
 SAMPLINGS = ("uniform", "centre", "random", "every_nth")
 """The ways to choose, as a study names them."""
+_ROUNDING = 1e-9  # 0.1 of 70 frames is 7, and 7.000000000000001 in binary
 
 
 def sample_frames(
@@ -67,6 +69,21 @@ def sample_seconds(
         raise ValueError(f"sampling={sampling!r}: uniform, or random with a generator")
     seconds: list[float] = ((np.arange(count) + within) * duration_seconds / count).tolist()
     return seconds
+
+
+def sample_share(frame_count: int, *, share: float, least: int, most: int) -> list[int]:
+    """The middle frame of each of several equal parts of a video of ``frame_count`` frames.
+
+    Their number is ``share`` of all, rounded up, but at least ``least``, at most ``most``, and
+    never more than there are.
+
+    Raises:
+        ValueError: a number below 1, or ``share`` not above 0 and up to 1.
+    """
+    if min(frame_count, least, most) < 1 or not 0 < share <= 1:
+        raise ValueError(f"{frame_count=}, {least=} and {most=} are at least 1, {share=} in 0..1")
+    count = min(most, max(least, ceil(share * frame_count - _ROUNDING)), frame_count)
+    return _midpoints(frame_count, count)
 
 
 def _midpoints(frame_count: int, count: int) -> list[int]:

@@ -1,0 +1,107 @@
+"""One model on handcrafted features fitted on one fold, and what the folds' models left out."""
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from reelfit.runs import Run
+from reelfit.stages.fold import metric_teller, sides_of, task_of, write_predictions
+from reelfit.stages.stage import Context
+from reelfit.study import Study
+
+if TYPE_CHECKING:
+    from reelfit.models.collinearity import Cut
+    from reelfit.models.model import FeatureModel
+
+CUTS = "cut_features.parquet"
+
+
+def fit_features(
+    run: Run, study: Study, choice_id: str, model: "FeatureModel", fold: int, context: Context
+) -> dict[str, Any]:
+    """Fits it on the fold's training videos, and predicts the videos that it never saw."""
+    import torch
+
+    from reelfit.data.tables import CUT_FEATURES, write_table
+    from reelfit.training.checkpoint import SUFFIX, Checkpoint, save_checkpoint
+
+    torch.set_num_threads(context.threads)
+    folder = run.fold(choice_id, fold)
+    features = pl.read_parquet(run.file("features.parquet"))
+    names = features.columns[1:]
+    train, validation = (
+        rows.filter(pl.col("copy") == 0)
+        .select("video_id", "group", "target")
+        .join(features, on="video_id", maintain_order="left")
+        for rows in sides_of(run, fold)
+    )
+    weights = model.fit(
+        train.select(names).to_numpy(),
+        train["target"].cast(pl.Int64).to_numpy(),
+        num_classes=len(run.facts()["classes"]),
+        balanced=study.train.balance != "none",
+    )
+    cuts = _cut_table(model.cuts(weights), names, choice_id, fold)
+    tensors = {name: torch.from_numpy(value) for name, value in weights.items()}
+    facts = {"features": names, "cut": cuts.select("feature", "reason").rows()}
+    for name in ("latest", "best"):
+        save_checkpoint(folder / "checkpoints" / f"{name}{SUFFIX}", Checkpoint(tensors, facts))
+    probabilities = model.probabilities(weights, validation.select(names).to_numpy())
+    tell = metric_teller(run, folder / "metrics.jsonl", choice_id, fold, context)
+    targets = validation["target"].cast(pl.Int64).to_numpy()
+    (folder / "metrics.jsonl").unlink(missing_ok=True)
+    for metric, value in task_of(run, study, train).metrics(targets, probabilities).items():
+        tell("validation", metric, value, 0, 0)
+    write_predictions(folder, validation, choice_id, fold, probabilities)
+    write_table(cuts, folder / CUTS, CUT_FEATURES)
+    context.report_progress(1, 1)
+    return {"num_train": train.height, "num_validation": validation.height, "best_epoch": 0}
+
+
+def gather_cuts(run: Run, study: Study, context: Context) -> None:
+    """One table of what all models on features left out, and an event for each of them."""
+    from reelfit.data.tables import CUT_FEATURES, write_table
+
+    found = []
+    for choice in study.models:
+        files = [run.fold(choice.id, fold) / CUTS for fold in range(1, study.folds.count + 1)]
+        parts = [pl.read_parquet(file) for file in files if file.exists()]
+        found += parts
+        if parts:
+            counts = [part.height for part in parts]
+            cuts = pl.concat(parts)
+            reasons = cuts.group_by("reason").len().sort("reason").rows()
+            context.event(
+                "features_cut",
+                model=choice.id,
+                fewest=min(counts),
+                most=max(counts),
+                reasons={reason: count / len(parts) for reason, count in reasons},
+            )
+    table = pl.concat(found) if found else pl.DataFrame(schema=_CUT_SCHEMA)
+    write_table(table, run.file(CUTS), CUT_FEATURES)
+
+
+def _cut_table(cuts: list["Cut"], names: list[str], model: str, fold: int) -> pl.DataFrame:
+    rows = [
+        {
+            "model": model,
+            "fold": fold,
+            "feature": names[cut.column],
+            "reason": cut.reason,
+            "beside": None if cut.beside is None else names[cut.beside],
+            "value": cut.value,
+        }
+        for cut in cuts
+    ]
+    return pl.DataFrame(rows, schema=_CUT_SCHEMA)
+
+
+_CUT_SCHEMA: dict[str, Any] = {
+    "model": pl.String,
+    "fold": pl.Int32,
+    "feature": pl.String,
+    "reason": pl.String,
+    "beside": pl.String,
+    "value": pl.Float64,
+}
