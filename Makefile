@@ -28,6 +28,9 @@ bench:                ## every claim measured anew; results dated under benchmar
 	$(RUN) python benchmarks/features.py
 	$(RUN) python benchmarks/originals.py
 	$(RUN) python benchmarks/rivals.py
+	$(RUN) python benchmarks/loading.py
+	$(RUN) python benchmarks/decode_memory.py
+	$(RUN) python benchmarks/damage.py
 	$(RUN) python benchmarks/gpu.py
 	$(RUN) python benchmarks/fuzz.py
 	$(RUN) python benchmarks/chaos.py

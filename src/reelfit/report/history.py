@@ -183,6 +183,22 @@ def _session(event: Event) -> str:
     )
 
 
+def _epoch(event: Event) -> str:
+    drawn = {
+        "sampling": "as many draws as there are training clips, each class equally often",
+        "group_sampling": "as many draws as there are training clips, each class equally often and "
+        "in it each group: some clips come twice and some not at all",
+    }
+    said = drawn.get(event["drawn"], "every training clip once, in an order of its own")
+    made = "; copies are made anew in each epoch" if event["made_when_read"] else ""
+    return f"An epoch of {event['model']} is {said}{made}."
+
+
+def _left_out(event: Event) -> str:
+    frames = count(event["frames"], "frame")
+    return f"{event['path']}: {frames} are damaged, and its clip shows whole ones alone."
+
+
 _THEN: Final = {
     "same plan": "it went on with the same plan",
     "smaller plan": "it was started again with a smaller plan",
@@ -195,6 +211,8 @@ _SENTENCES: Final[dict[str, Callable[[Event], str]]] = {
     "indexed": _indexed,
     "split": _split,
     "clips": _clips,
+    "frames_left_out": _left_out,
+    "epoch": _epoch,
     "features": _features,
     "features_cut": _features_cut,
     "unit_ends": _died,

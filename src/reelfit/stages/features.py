@@ -16,7 +16,7 @@ from reelfit.data.listing import Listing
 from reelfit.errors import VideoError
 from reelfit.files import append_json_line, digest, read_json_lines, write_whole
 from reelfit.runs import Run
-from reelfit.stages.clips import CONTAINER, Clips, listing_root, slice_name, videos_of
+from reelfit.stages.clips import CONTAINER, NOT_FOR_GOOD, Clips, listing_root, slice_name, videos_of
 from reelfit.stages.index import limit_seconds, refusal, slice_size
 from reelfit.stages.rejection import require_classes, write_rejected
 from reelfit.stages.stage import Context, Stage, Unit
@@ -49,7 +49,8 @@ class Features(Stage):
         clips = pl.read_parquet(run.file("clips.parquet"))
         videos = videos_of(run).join(clips, on="video_id", how="semi", maintain_order="left")
         stored = _stored(self._folder(run, study))
-        missing = videos.join(stored, on="video_id", how="anti", maintain_order="left")
+        settled = stored.filter(~pl.col("reason").is_in(NOT_FOR_GOOD).fill_null(False))
+        missing = videos.join(settled, on="video_id", how="anti", maintain_order="left")
         known = ("video_id", "path", "frame_count", "duration_seconds")
         rows = missing.select(known).rows(named=True)
         size = slice_size(len(rows), most=SLICE)
@@ -182,7 +183,9 @@ def _stored(folder: Path) -> pl.DataFrame:
     parts = [pl.read_parquet(part) for part in sorted(folder.glob("*.parquet"))]
     lines = [line for part in sorted(folder.glob("*.jsonl")) for line in read_json_lines(part)]
     stored = pl.concat([*parts, pl.DataFrame(lines, schema=_schema())])
-    return stored.unique("video_id", keep="first", maintain_order=True)
+    # What was measured counts for more than a reason that another run found not to be for good.
+    measured_first = stored.sort(pl.col("reason").is_not_null(), maintain_order=True)
+    return measured_first.unique("video_id", keep="first", maintain_order=True)
 
 
 def _schema() -> dict[str, Any]:

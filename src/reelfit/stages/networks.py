@@ -67,6 +67,7 @@ def train_network(
     on_gpu = torch.cuda.is_available()
     if on_gpu and isinstance(study.memory.gpu, int):
         limit_gpu_memory(study.memory.gpu)
+    context.event("epoch", fold=fold, model=choice.id, **_epoch_facts(train, study))
     rung = _rung(run, study, choice, variant, context)
     frames = variant.frames if variant.frames < study.clips.frames else None
     with ShardReader(Clips().folder(run, study)) as reader:
@@ -171,6 +172,19 @@ def _shortage_writer(
         write_shortage(folder / f"shortage_{step:06d}_{rung['micro_batch']}.json", facts)
 
     return write
+
+
+def _epoch_facts(train: pl.DataFrame, study: Study) -> dict[str, Any]:
+    """What one epoch is: how many clips there are and how they are drawn."""
+    online = study.clips.store == "originals"
+    clips = train.height * (1 + study.clips.copies) if online else train.height
+    classes = train["target"].value_counts(sort=True).sort("target").rows()
+    return {
+        "clips": clips,
+        "drawn": study.train.balance,
+        "made_when_read": online and study.clips.copies > 0,
+        "rows_by_class": {str(target): count for target, count in classes},
+    }
 
 
 def _training_set(rows: pl.DataFrame, study: Study, frames: int | None) -> "ClipSet":
