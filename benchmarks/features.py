@@ -20,7 +20,9 @@ from reelfit.features import FRAME_FEATURES
 from reelfit.features.frame import Frame
 from reelfit.features.motion import change_between
 from reelfit.features.video_features import VideoFeatures
+from reelfit.memory.allocator import map_large_blocks
 from reelfit.memory.record import host_memory
+from reelfit.stages.features import FRAME_BYTES
 from reelfit.video.decode import visit_pictures
 from reelfit.video.sample import sample_share
 
@@ -78,6 +80,7 @@ def write_videos(folder: Path) -> dict[int, Path]:
 
 def measure_video(path: str, frame_count: int) -> dict[str, Any]:
     """In this process, which has done nothing else: the peak over what it held before."""
+    map_large_blocks(FRAME_BYTES)  # as the stage does
     sampled = sample_share(frame_count, share=0.1, least=5, most=50)
     features = VideoFeatures(sampled, frame_count=frame_count)
     base_bytes = host_memory().rss_bytes

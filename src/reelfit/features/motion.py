@@ -40,7 +40,7 @@ def change_between(
 
 
 def motion_features(
-    changes: list[Change], frames: list[Float64[np.ndarray, "rows columns"]]
+    changes: list[Change], frames: list[Float64[np.ndarray, " _"]]
 ) -> tuple[float, ...]:
     """The values of ``MOTION_NAMES``.
 
@@ -55,13 +55,13 @@ def motion_features(
     return sum(means) / len(means), min(means), _least_difference(frames), most_local
 
 
-def _least_difference(frames: list[Float64[np.ndarray, "rows columns"]]) -> float:
-    if len(frames) < 2:
-        return 0.0
-    means = np.stack([frame.ravel() for frame in frames])
-    return float(
-        min(
-            np.abs(means[now + 1 :] - means[now]).mean(axis=1).min()
+def _least_difference(frames: list[Float64[np.ndarray, " _"]]) -> float:
+    """Of frames with as many cells as each other: a video may change its size on the way."""
+    found: list[float] = []
+    for size in {frame.size for frame in frames}:
+        means = np.stack([frame for frame in frames if frame.size == size])
+        found += [
+            float(np.abs(means[now + 1 :] - means[now]).mean(axis=1).min())
             for now in range(len(means) - 1)
-        )
-    )
+        ]
+    return min(found, default=0.0)

@@ -64,6 +64,6 @@ class VideoFeatures:
             # Of equal values the deviation is 0, and not the rounding of their mean.
             found += [float(values.mean()), float(np.std(values - values[0]))]
         changes = [change for _, change in sorted(self._changes.items()) if change is not None]
-        cells = [self._cells[at] for at in sorted(self._sampled)]
+        cells = [self._cells[at].ravel() for at in sorted(self._sampled)]
         found += motion_features(changes, cells)
         return dict(zip(PIXEL_NAMES, found, strict=True))

@@ -55,8 +55,8 @@ def child_environment(
     return {**environment, **{v.name: v.value for v in variables}}
 
 
-def map_large_blocks() -> None:
-    """Lets tensors of this very process go back to the system when they are freed.
+def map_large_blocks(least_bytes: int = MMAP_BYTES) -> None:
+    """Lets blocks of ``least_bytes`` in this very process go back to the system when they are freed.
 
     For a process that was not started with ``child_environment``: glibc's threshold else follows
     the largest block that was freed, and under a limit on the data segment the holes of a heap,
@@ -68,7 +68,7 @@ def map_large_blocks() -> None:
         return
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt"):  # musl has none
-        library.mallopt(-3, MMAP_BYTES)  # M_MMAP_THRESHOLD
+        library.mallopt(-3, least_bytes)  # M_MMAP_THRESHOLD
 
 
 def _names(name: str) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ import polars as pl
 from reelfit.data.listing import Listing
 from reelfit.errors import VideoError
 from reelfit.files import append_json_line, digest, read_json_lines, write_whole
+from reelfit.memory.allocator import map_large_blocks
 from reelfit.runs import Run
 from reelfit.stages.clips import CONTAINER, NOT_FOR_GOOD, Clips, listing_root, slice_name, videos_of
 from reelfit.stages.index import limit_seconds, refusal, slice_size
@@ -25,6 +26,8 @@ from reelfit.study import FeatureSettings, Study, what_matters
 
 SLICE = 64
 """Videos per unit at the most."""
+FRAME_BYTES = 2 * 2**20
+"""Blocks from here on are mapped: glibc's heap grew by frames of 1080p to 127 MiB in place of 38."""
 
 
 @final
@@ -72,6 +75,7 @@ class Features(Stage):
         import torch
 
         torch.set_num_threads(1)
+        map_large_blocks(FRAME_BYTES)
         folder = self._folder(run, study)
         folder.mkdir(parents=True, exist_ok=True)
         lines = folder / f"{unit.name}.jsonl"
