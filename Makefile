@@ -26,6 +26,7 @@ bench:                ## every claim measured anew; results dated under benchmar
 	$(RUN) python benchmarks/overhead.py
 	$(RUN) python benchmarks/originals.py
 	$(RUN) python benchmarks/rivals.py
+	$(RUN) python benchmarks/decoding.py
 	$(RUN) python benchmarks/gpu.py
 	$(RUN) python benchmarks/fuzz.py
 	$(RUN) python benchmarks/chaos.py
