@@ -56,7 +56,7 @@ def child_environment(
 
 
 def map_large_blocks(least_bytes: int = MMAP_BYTES) -> None:
-    """Lets blocks of ``least_bytes`` in this very process go back to the system when they are freed.
+    """Lets blocks of ``least_bytes`` of this process go back to the system when they are freed.
 
     For a process that was not started with ``child_environment``: glibc's threshold else follows
     the largest block that was freed, and under a limit on the data segment the holes of a heap,

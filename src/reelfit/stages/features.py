@@ -27,7 +27,7 @@ from reelfit.study import FeatureSettings, Study, what_matters
 SLICE = 64
 """Videos per unit at the most."""
 FRAME_BYTES = 2 * 2**20
-"""Blocks from here on are mapped: glibc's heap grew by frames of 1080p to 127 MiB in place of 38."""
+"""Blocks from here on are mapped: glibc's heap grew by frames of 1080p to 127 MiB, not 38."""
 
 
 @final
