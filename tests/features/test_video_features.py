@@ -1,7 +1,10 @@
 """A video's features are those of its frames, whatever the order in which they come."""
 
 import itertools
+import subprocess
+import sys
 
+import av
 import numpy as np
 import pytest
 
@@ -116,3 +119,42 @@ def test_a_change_of_size_on_the_way_is_no_motion(clip, photograph):
     assert found["frame_difference_mean"] == pytest.approx(
         expected["frame_difference_mean"] * 3 / 6, rel=1e-9
     )  # three pairs of either size, and none between them
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from reelfit.features.video_features import VideoFeatures
+from reelfit.memory.allocator import map_large_blocks
+from reelfit.memory.record import host_memory
+from reelfit.stages.features import FRAME_BYTES
+from reelfit.video.decode import visit_pictures
+import torch
+
+torch.set_num_threads(1)
+map_large_blocks(FRAME_BYTES)
+base_bytes = host_memory().rss_bytes
+features = VideoFeatures(list(range(60)), frame_count=60)
+visit_pictures(Path(sys.argv[1]), features.wanted, lambda at, p: features.take(at, p.numpy()))
+print(features.values()["dct_dc_mean_mean"], (host_memory().peak_bytes - base_bytes) / 2**20)
+"""
+
+
+@pytest.mark.slow
+def test_a_video_of_1080p_is_measured_within_64_mib_over_the_process_base(photograph, tmp_path):
+    large = np.kron(photograph.transpose(1, 2, 0), np.ones((3, 3, 1), np.uint8))[:1080, :1920]
+    path = tmp_path / "large.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 1920, 1080, "yuv420p"
+        for number in range(60):
+            shifted = np.ascontiguousarray(np.roll(large, 8 * number, axis=1))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(shifted, format="rgb24")))
+        container.mux(stream.encode(None))
+    for _ in range(3):  # where the heap lies is chance, and decides how it fares
+        told = subprocess.run(
+            [sys.executable, "-c", PROGRAM, str(path)], capture_output=True, text=True, check=True
+        )
+        brightness, peak_mib = map(float, told.stdout.split())
+        assert brightness > 100
+        assert peak_mib < 64

@@ -56,11 +56,12 @@ def child_environment(
 
 
 def map_large_blocks(least_bytes: int = MMAP_BYTES) -> None:
-    """Lets blocks of ``least_bytes`` of this process go back to the system when they are freed.
+    """Lets tensors of this very process go back to the system when they are freed.
 
-    For a process that was not started with ``child_environment``: glibc's threshold else follows
-    the largest block that was freed, and under a limit on the data segment the holes of a heap,
-    which count, soon leave no room for one sample. What the user set in the environment stands.
+    Blocks of ``least_bytes`` and more are meant. For a process that was not started with
+    ``child_environment``: glibc's threshold else follows the largest block that was freed, and
+    under a limit on the data segment the holes of a heap, which count, soon leave no room for one
+    sample. What the user set in the environment stands.
 
     Source: mallopt(3).
     """

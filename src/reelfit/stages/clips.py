@@ -159,7 +159,7 @@ def _bytes_of_video(study: Study) -> int:
 
 def videos_of(run: Run) -> pl.DataFrame:
     """video_id, path and the container's facts of the videos of this run's folds."""
-    known = ("path", "frame_count", "duration_seconds", *CONTAINER)
+    known = ("path", "frame_count", "duration_seconds", "rotation", *CONTAINER)
     index = pl.read_parquet(run.file("index.parquet")).select(known)
     folds = pl.read_parquet(run.file("folds.parquet")).select("video_id", "path")
     return folds.join(index, on="path", maintain_order="left")

@@ -17,7 +17,14 @@ from reelfit.errors import VideoError
 from reelfit.files import append_json_line, digest, read_json_lines, write_whole
 from reelfit.memory.allocator import map_large_blocks
 from reelfit.runs import Run
-from reelfit.stages.clips import CONTAINER, NOT_FOR_GOOD, Clips, listing_root, slice_name, videos_of
+from reelfit.stages.clips import (
+    CONTAINER,
+    NOT_FOR_GOOD,
+    Clips,
+    listing_root,
+    slice_name,
+    videos_of,
+)
 from reelfit.stages.index import limit_seconds, refusal, slice_size
 from reelfit.stages.rejection import require_classes, write_rejected
 from reelfit.stages.stage import Context, Stage, Unit
@@ -27,7 +34,11 @@ from reelfit.study import FeatureSettings, Study, what_matters
 SLICE = 64
 """Videos per unit at the most."""
 FRAME_BYTES = 2 * 2**20
-"""Blocks from here on are mapped: glibc's heap grew by frames of 1080p to 127 MiB, not 38."""
+"""Blocks from here on are mapped. Of 50 frames of 1080p the heap else grew to 127 MiB at times, in
+place of 38: glibc 2.36 finds no room for an aligned block where one of its size was."""
+MEASURING_SECONDS = 0.5
+"""That a million pixels may take beside their decoding: eight times what benchmarks/features.py
+has, as processes side by side share the processors."""
 
 
 @final
@@ -51,10 +62,11 @@ class Features(Stage):
             return []
         clips = pl.read_parquet(run.file("clips.parquet"))
         videos = videos_of(run).join(clips, on="video_id", how="semi", maintain_order="left")
-        stored = _stored(self._folder(run, study))
-        settled = stored.filter(~pl.col("reason").is_in(NOT_FOR_GOOD).fill_null(False))
-        missing = videos.join(settled, on="video_id", how="anti", maintain_order="left")
-        known = ("video_id", "path", "frame_count", "duration_seconds")
+        stored = _stored(self._folder(run, study)).filter(
+            ~pl.col("reason").is_in(NOT_FOR_GOOD).fill_null(False)
+        )
+        missing = videos.join(stored, on="video_id", how="anti", maintain_order="left")
+        known = ("video_id", "path", "frame_count", "duration_seconds", "width", "height")
         rows = missing.select(known).rows(named=True)
         size = slice_size(len(rows), most=SLICE)
         slices = [rows[begin : begin + size] for begin in range(0, len(rows), size)]
@@ -79,7 +91,11 @@ class Features(Stage):
         folder = self._folder(run, study)
         folder.mkdir(parents=True, exist_ok=True)
         lines = folder / f"{unit.name}.jsonl"
-        done = {line["video_id"]: line for line in read_json_lines(lines)}
+        done = {
+            line["video_id"]: line
+            for line in read_json_lines(lines)
+            if line.get("reason") not in NOT_FOR_GOOD
+        }
         for number, video in enumerate(unit.facts["videos"], 1):
             identity = video["video_id"]
             if identity not in done:
@@ -126,6 +142,8 @@ def _found(path: Path, video: dict[str, Any], study: Study, context: Context) ->
     if str(path) in context.refused:
         return dict(refusal(context.refused[str(path)]))
     seconds = limit_seconds(study, duration_seconds=video["duration_seconds"])
+    millions = study.features.most * video["width"] * video["height"] / 1e6
+    seconds += MEASURING_SECONDS * millions
     context.begin_item(str(path), seconds)
     try:
         return _measure(path, range(video["frame_count"]), study.features)
@@ -170,9 +188,12 @@ def _with_facts(usable: pl.DataFrame, study: Study) -> pl.DataFrame:
     ]
     scaled = [
         scaling_features(
-            width=width, height=height, size=study.clips.height_width, fit=study.clips.fit
+            width=height if rotation % 180 else width,
+            height=width if rotation % 180 else height,
+            size=study.clips.height_width,
+            fit=study.clips.fit,
         )
-        for width, height in usable.select("width", "height").rows()
+        for width, height, rotation in usable.select("width", "height", "rotation").rows()
     ]
     schema = dict.fromkeys(SCALING_NAMES, pl.Float64)
     scaling = pl.DataFrame(scaled, schema=schema, orient="row")
@@ -182,14 +203,14 @@ def _with_facts(usable: pl.DataFrame, study: Study) -> pl.DataFrame:
 def _stored(folder: Path) -> pl.DataFrame:
     """What the store has of each video: rows of whole slices, lines of those that were killed.
 
-    The next run cuts other slices of what is missing, so lines count whatever their slice was.
+    The next run cuts other slices of what is missing, so lines count whatever their slice was. A
+    video that was refused once and measured later has its features.
     """
     parts = [pl.read_parquet(part) for part in sorted(folder.glob("*.parquet"))]
     lines = [line for part in sorted(folder.glob("*.jsonl")) for line in read_json_lines(part)]
     stored = pl.concat([*parts, pl.DataFrame(lines, schema=_schema())])
-    # What was measured counts for more than a reason that another run found not to be for good.
-    measured_first = stored.sort(pl.col("reason").is_not_null(), maintain_order=True)
-    return measured_first.unique("video_id", keep="first", maintain_order=True)
+    by_use = stored.sort(pl.col("reason").is_not_null(), maintain_order=True)
+    return by_use.unique("video_id", keep="first", maintain_order=True)
 
 
 def _schema() -> dict[str, Any]:
