@@ -275,7 +275,7 @@ def _shortage_or_claim() -> Exception:
     Where much more can be had, nothing is short: the file claims tables that nobody could hold.
     """
     try:
-        bytearray(_MUCH_MEMORY)
+        np.empty(_MUCH_MEMORY, np.uint8)  # which touches none of it
     except MemoryError as error:
         return error
     return VideoError("damaged", "its header claims more memory than there is")
