@@ -30,7 +30,7 @@ from typing import Any
 
 from decoding_goals import goals
 from exact_frames import (
-    OTHER_COLOURS,
+    PLAIN,
     SHARED,
     full_decode,
     judge,
@@ -176,8 +176,6 @@ def exactness(cells: dict[str, dict[str, Any]]) -> dict[str, dict[str, str]]:
         for name in names:
             one = found[name]
             said = f"{one['exact']}/{one['asked']}" if "exact" in one else one["end"]
-            if one.get("colours_off", 0) > OTHER_COLOURS:
-                said += f", colours off by {one['colours_off']}"
             rows[cell][name] = said
     return rows
 
@@ -206,14 +204,18 @@ def counted(files: dict[str, dict[str, Any]]) -> dict[str, Any]:
             sums = counts.setdefault(name, {"exact": 0, "silently_wrong": {}, "error": {}})
             if "exact" not in one:
                 sums["error"][file] = one["end"]
+            elif "other_size" in one:  # where there are several streams, readers differ in which
+                sums.setdefault("other_stream", {})[file] = one["other_size"]
             elif one["exact"] < one["asked"]:
                 sums["silently_wrong"][file] = one
             else:
                 sums["exact"] += 1
             if one.get("turn", 0) != row["reelfit"].get("turn", 0):
                 sums.setdefault("turned_otherwise", []).append(file)
-            if one.get("colours_off", 0) > OTHER_COLOURS:
-                sums.setdefault("other_colours", {})[file] = one["colours_off"]
+            if one.get("matrix", PLAIN) != PLAIN:
+                sums.setdefault("other_matrix", {})[file] = one["matrix"]
+            worst = max(sums.get("colours_off", 0), one.get("colours_off", 0))
+            sums["colours_off"] = worst
     return {"libraries": counts}
 
 

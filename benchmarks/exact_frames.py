@@ -1,7 +1,9 @@
 """Which frames a decoder gave, told by their pixels beside those of a full decode.
 
 Decoders convert colours a little differently, so the bits say nothing: a frame is exact where no
-other frame of the video is nearer to it than the one that was asked for.
+other frame of the video is nearer to it than the one that was asked for. What matrix an untagged
+video was read by is told and does not count, nor does how the pictures are turned: none is wrong
+for all readers. (That Reelfit's frames have the reference's bits is a test of ours.)
 """
 
 import csv
@@ -16,8 +18,25 @@ from av.error import FFmpegError
 from decoders import signatures
 
 SHARED = Path(__file__).parents[2] / "shared" / "videos"
-LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
-NEARER, OTHER_COLOURS = 0.98, 4.0
+NEARER = 0.98
+
+
+def luma_and_chroma(red: float, blue: float) -> np.ndarray:
+    """From RGB, by the weights of red and blue: ITU-R BT.601 has 0.299, 0.114, BT.709 others."""
+    luma = np.array([red, 1 - red - blue, blue])
+    blue_less, red_less = np.array([0, 0, 1]) - luma, np.array([1, 0, 0]) - luma
+    return np.stack([luma, blue_less / (2 - 2 * blue), red_less / (2 - 2 * red)])
+
+
+BT601, BT709 = luma_and_chroma(0.299, 0.114), luma_and_chroma(0.2126, 0.0722)
+LUMA = BT601[0].astype(np.float32)
+PLAIN = "as PyAV"
+MATRICES = {
+    PLAIN: np.eye(3),
+    "BT.709 where PyAV takes BT.601": np.linalg.inv(BT601) @ BT709,
+    "BT.601 where PyAV takes BT.709": np.linalg.inv(BT709) @ BT601,
+}
+"""What makes of one decoder's RGB what the reference's matrix would have made of the same frame."""
 
 
 @dataclass
@@ -61,23 +80,29 @@ def judge(found: np.ndarray, reference: Reference, at: list[int]) -> dict[str, A
     """How many of the frames ``at`` are exact, which came instead, how far the colours are off."""
     turns = [turn for turn in range(8) if turned(found[0], turn).shape[:2] == stored(reference)]
     if len(found) != len(at) or not turns:
-        return {"exact": 0, "asked": len(at), "instead": f"{len(found)} of {found[0].shape}"}
-    # All frames of a video are turned alike: as it stands, or as its display matrix says.
-    fits = {turn: distances(turned(found[0], turn), reference).min() for turn in turns}
-    turn = min(fits, key=lambda each: (fits[each], each))
+        return {"exact": 0, "asked": len(at), "other_size": found.shape[:-1]}
+    # All frames of a video are read and turned alike; the plainest way that fits best is taken.
+    ways = [(turn, matrix) for turn in turns for matrix in MATRICES]
+    fits = [distances(read(found[0], *way), reference).min() for way in ways]
+    turn, matrix = ways[int(np.argmin(fits))]
     exact, instead, off = 0, {}, []
     for picture, index in zip(found, at, strict=True):
-        upright = turned(picture, turn)
-        apart = distances(upright, reference)
+        shown = read(picture, turn, matrix)
+        apart = distances(shown, reference)
         if apart[index] * NEARER <= apart.min() + 1e-4:
             exact += 1
-            off.append(float(np.abs(upright - reference.colours[index]).mean()))
+            off.append(float(np.abs(shown - reference.colours[index]).mean()))
         else:
             instead[index] = int(apart.argmin())
-    told: dict[str, Any] = {"exact": exact, "asked": len(at), "turn": turn}
+    told: dict[str, Any] = {"exact": exact, "asked": len(at), "turn": turn, "matrix": matrix}
     if off:
         told["colours_off"] = round(max(off), 2)
     return told | ({"instead": instead} if instead else {})
+
+
+def read(picture: np.ndarray, turn: int, matrix: str) -> np.ndarray:
+    """As the reference would have it."""
+    return turned(picture, turn) @ MATRICES[matrix].T.astype(np.float32)
 
 
 def stored(reference: Reference) -> tuple[int, ...]:
