@@ -56,7 +56,7 @@ def test_memory_that_runs_out_on_the_last_rung_of_a_run_shrinks_all_folds_of_the
         values = read_json(place)
         if (values["frames"], values["size"], values["weights_bytes"] > 4 * 3000) == (
             16,
-            256,
+            [256, 256],
             True,
         ):
             write_json(
