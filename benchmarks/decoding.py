@@ -41,8 +41,9 @@ from made_videos import MAIN, TINY, VIDEOS, made_video
 from measured import write_result
 
 from reelfit.memory.allocator import child_environment
+from reelfit.video.container import open_video
 from reelfit.video.frames import runs_of_packets
-from reelfit.video.packets import index_packets, open_video
+from reelfit.video.packets import index_packets
 from reelfit.video.sample import sample_frames
 
 MIB = 2**20

@@ -161,8 +161,8 @@ def test_what_breaks_native_code_twice_is_left_out_and_the_rest_is_done(
     once, twice, done = events(started, "unit_ends")
     assert (once["then"], twice["then"], done["outcome"]) == ("same plan", "without it", "done")
     refused = [row["refused"] for row in events(started, "attempt")]
-    why = "two processes were ended by SIGSEGV while they decoded it"
-    assert refused == [{}, {}, {"bad.mp4": why}]
+    why = "two processes were ended by SIGSEGV at it"
+    assert refused == [{}, {}, {"bad.mp4": ["breaks the decoder", why]}]
     assert decisions([twice]) == [
         f"bad.mp4 ended the process that decoded it ({why}): it is left out."
     ]
@@ -182,8 +182,8 @@ def test_what_takes_longer_than_it_may_is_ended_and_left_out_at_once(
     ]
     (*_, last) = events(started, "attempt")
     assert last["refused"] == {
-        "long.mp4": "it took more than the 0.3 s that it may",
-        "longer.mp4": "it took more than the 0.2 s that it may",
+        "long.mp4": ["too slow", "it took more than the 0.3 s that it may"],
+        "longer.mp4": ["too slow", "it took more than the 0.2 s that it may"],
     }
 
 

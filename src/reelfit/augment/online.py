@@ -28,7 +28,7 @@ class OnlineAugmentation:
     """Which copy of its video a row is; 0 is the original."""
 
     def in_epoch(self, epoch: int) -> Change:
-        """What is done to the clips of an epoch, counted from 0. Memory: about 12 times a clip."""
+        """What is done to the clips of an epoch, counted from 0. Memory: about 8 times a clip."""
 
         def change(
             row: int, pixels: UInt8[np.ndarray, "time 3 height width"]

@@ -88,16 +88,16 @@ class ShardWriter:
 
     def _go_on(self) -> None:
         """Takes up what an earlier writer made, up to the first video that is not whole."""
-        end, size = 0, self.making.stat().st_size
+        end, size, kept = 0, self.making.stat().st_size, []
         for line in read_json_lines(self.lines):
             if line["begin"] != end or line["end"] > size or not self._stands(line["rows"]):
                 break
             end = line["end"]
+            kept.append(json.dumps(line) + "\n")
             self.rows += line["rows"]
         if self.making.is_file() and size != end:
             self._file.truncate(end)
-        kept = [line for line in read_json_lines(self.lines) if line["end"] <= end]
-        self.lines.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        self.lines.write_text("".join(kept))
         self._file.seek(end)
         self._end = end
 

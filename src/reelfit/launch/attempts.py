@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from reelfit.stages.stage import Unit
+from reelfit.stages.stage import BREAKS, TOO_SLOW, Unit
 
 
 class Then(StrEnum):
@@ -26,7 +26,7 @@ class Attempt:
 
     ``deaths`` are those since it last got further than ``furthest``, in items. ``faults`` names the
     items at which native code broke once, ``refused`` those that it is started again without, each
-    with its reason.
+    with reason and detail.
     """
 
     unit: Unit
@@ -35,7 +35,7 @@ class Attempt:
     shortages: int = 0
     alone: bool = False
     faults: frozenset[str] = frozenset()
-    refused: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 def after_death(
@@ -67,8 +67,8 @@ def blame(last: Attempt, item: str, *, hung: str = "", broke: str = "") -> Attem
     native code ``broke``, it is once more given a chance: memory that was short does that, too.
     """
     if hung or item in last.faults:
-        reason = hung or f"two processes were ended by {broke} while they decoded it"
-        return replace(last, refused={**last.refused, item: reason}, deaths=0)
+        why = (TOO_SLOW, hung) if hung else (BREAKS, f"two processes were ended by {broke} at it")
+        return replace(last, refused={**last.refused, item: why}, deaths=0)
     return replace(last, faults=last.faults | {item})
 
 

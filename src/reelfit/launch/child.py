@@ -40,7 +40,7 @@ class Order:
     budget_bytes: int | None
     parent: int
     shortages: int = 0
-    refused: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass
@@ -140,7 +140,7 @@ def _work(order: Order, answers: _Answers) -> None:
             should_stop=answers.stop.is_set,
             shortages=order.shortages,
             refused=order.refused,
-            begin_item=lambda name, seconds: answers.say(item=name, seconds=seconds),
+            tell_item=lambda name, seconds: answers.say(item=name, seconds=seconds),
         )
         if unit.name == GATHER:
             stage.gather(run, study, listing_of(study), context)

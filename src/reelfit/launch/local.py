@@ -238,7 +238,7 @@ class LocalLauncher(Launcher):
             blamed = blame(child.attempt, child.item, hung=child.hung, broke=broke)
             if child.item in blamed.refused:
                 queue.put_back(blamed)
-                why = {"item": child.item, "why": blamed.refused[child.item]}
+                why = {"item": child.item, "why": blamed.refused[child.item][1]}
                 return {**known, "then": str(Then.WITHOUT), **why}
             child.attempt = blamed
         attempt, then = after_death(

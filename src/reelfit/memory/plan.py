@@ -115,17 +115,23 @@ def least_bytes(profile: Profile, *, effective_batch: int) -> int:
 
 
 def side_by_side(
-    profiles: Sequence[Profile], *, host_bytes: int, cores: int, effective_batch: int
+    profiles: Sequence[Profile],
+    *,
+    host_bytes: int,
+    cores: int,
+    effective_batch: int,
+    reserved_bytes: int = 0,
 ) -> int:
     """How many training processes share the host's budget: as many as leave each enough to fit.
 
     Where one does not fit its share, fewer run side by side, each with a larger share; where one
-    does not fit the whole budget, one, which then says so. Those on a GPU run one by one.
+    does not fit the whole budget, one, which then says so. ``reserved_bytes`` of each share are not
+    for its steps. Those on a GPU run one by one.
     """
     if any(profile.device != "cpu" for profile in profiles):
         return 1
     for count in range(cores, 1, -1):
-        share = host_bytes // count
+        share = host_bytes // count - reserved_bytes
         if all(least_bytes(p, effective_batch=effective_batch) <= share for p in profiles):
             return count
     return 1
@@ -151,13 +157,16 @@ def _made(
     profile: Profile, technique: TechniqueProfile, micro_batch: int, effective_batch: int
 ) -> _Cut:
     passes = -(-effective_batch // micro_batch)
-    seconds = profile.pass_seconds(technique, micro_batch=micro_batch)
+    rest = effective_batch - (passes - 1) * micro_batch  # the last pass may be smaller
+    whole = profile.pass_seconds(technique, micro_batch=micro_batch)
+    last = profile.pass_seconds(technique, micro_batch=rest)
+    seconds = None if whole is None or last is None else (passes - 1) * whole + last
     return _Cut(
         technique,
         micro_batch,
         passes,
         profile.components(technique, micro_batch=micro_batch, effective_batch=effective_batch),
-        None if seconds is None else passes * seconds,
+        seconds,
     )
 
 

@@ -15,9 +15,9 @@ from reelfit.errors import VideoError
 from reelfit.files import digest, require_room, write_json, write_whole
 from reelfit.runs import Run
 from reelfit.stages.decoding import clips_of, decode_clip
-from reelfit.stages.index import limit_seconds, refusal, slice_size
+from reelfit.stages.index import limit_seconds, slice_size
 from reelfit.stages.rejection import require_classes, write_rejected
-from reelfit.stages.stage import Context, Stage, Unit
+from reelfit.stages.stage import BREAKS, TOO_SLOW, Context, Stage, Unit
 from reelfit.study import Study, what_matters
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SLICE = 64
 """Videos per shard at the most."""
-NOT_FOR_GOOD = ("too slow", "breaks the decoder")
+NOT_FOR_GOOD = (TOO_SLOW, BREAKS)
 """Reasons that another day or another version may mend: the next run tries such a video again."""
 CONTAINER = ("bit_rate", "fps", "width", "height")
 """Facts of the container that stand with each clip, for the features made of it."""
@@ -131,12 +131,9 @@ def _add_video(
     """Its clips, or its row with the reason why it has none."""
     identity = video["video_id"]
     path = str(Path(unit.facts["root"]) / video["path"])
-    if path in context.refused:
-        writer.add([], facts={"video_id": identity, **refusal(context.refused[path])})
-        return
-    seconds = limit_seconds(study, duration_seconds=video["duration_seconds"])
-    context.begin_item(path, seconds)
     try:
+        seconds = limit_seconds(study, duration_seconds=video["duration_seconds"])
+        context.begin_item(path, seconds)
         decoded = decode_clip(Path(path), identity, study)
     except VideoError as error:
         facts = {"video_id": identity, "reason": error.reason, "detail": error.detail}

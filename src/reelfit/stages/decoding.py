@@ -63,7 +63,7 @@ def decode_clip(path: Path, video_id: str, study: Study) -> Decoded:
 
 
 def clips_of(decoded: Decoded, video_id: str, study: Study) -> Iterator["Clip"]:
-    """The original, and the copies that the store holds. Memory: about 12 clips for a moment."""
+    """The original, and the copies that the store holds. Memory: about 8 clips for a moment."""
     from reelfit.augment import apply_augmentation, check_strengths, draw_augmentation
     from reelfit.data.shards import Clip
 

@@ -25,7 +25,7 @@ from reelfit.stages.clips import (
     slice_name,
     videos_of,
 )
-from reelfit.stages.index import limit_seconds, refusal, slice_size
+from reelfit.stages.index import limit_seconds, slice_size
 from reelfit.stages.rejection import require_classes, write_rejected
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.stages.variants import read_variants
@@ -139,17 +139,15 @@ def _found(path: Path, video: dict[str, Any], study: Study, context: Context) ->
     """The features of one video's pixels, or the reason why it has none."""
     from reelfit.video.frames import index_video, whole_frames
 
-    if str(path) in context.refused:
-        return dict(refusal(context.refused[str(path)]))
     seconds = limit_seconds(study, duration_seconds=video["duration_seconds"])
     millions = study.features.most * video["width"] * video["height"] / 1e6
     seconds += MEASURING_SECONDS * millions
-    context.begin_item(str(path), seconds)
     try:
+        context.begin_item(str(path), seconds)
         return _measure(path, range(video["frame_count"]), study.features)
     except VideoError as error:
         failed = error
-    if study.videos.on_damage == "keep_whole_frames":
+    if study.videos.on_damage == "keep_whole_frames" and failed.reason not in NOT_FOR_GOOD:
         try:  # as if the video were made of them
             whole = whole_frames(path, index_video(path))
             if whole:

@@ -66,11 +66,9 @@ class Index(Stage):
         rows: list[dict[str, Any]] = []
         for number, name in enumerate(unit.facts["files"], 1):
             path = Path(name)
-            if name in context.refused:
-                rows.append({"file": name, **refusal(context.refused[name])})
-                continue
-            context.begin_item(name, limit_seconds(study, file_bytes=_bytes_of(path)))
             try:
+                seconds = limit_seconds(study, file_bytes=_bytes_of(path))
+                context.begin_item(name, seconds)
                 facts = vars(probe(path, on_damage=study.videos.on_damage)) | {
                     "video_id": file_digest(path)[:32],
                     "reason": None,
@@ -132,12 +130,6 @@ def limit_seconds(
     """How long a video may take; where its duration is not known, by its bytes (8.5 Mbit/s)."""
     minutes = (duration_seconds or 0) / 60 if duration_seconds else file_bytes / MINUTE_BYTES
     return study.videos.time_limit * max(1.0, minutes)
-
-
-def refusal(why: str) -> dict[str, str]:
-    """Reason and detail of a video that ended the process which decoded it."""
-    hung = why.startswith("it took")
-    return {"reason": "too slow" if hung else "breaks the decoder", "detail": why}
 
 
 def _bytes_of(path: Path) -> int:

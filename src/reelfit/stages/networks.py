@@ -191,25 +191,22 @@ def _training_set(rows: pl.DataFrame, study: Study, frames: int | None) -> "Clip
     """Where the store has originals alone, as many rows as if it had copies, made when read."""
     from dataclasses import replace
 
-    clips = study.clips
-    if clips.store == "originals" and clips.copies:
-        numbers = pl.DataFrame({"copy": range(clips.copies + 1)}, schema={"copy": pl.Int32})
-        rows = rows.drop("copy").join(numbers, how="cross", maintain_order="left_right")
-    made = _clip_set(rows, frames)
-    groups = rows["group"].rank("dense").cast(pl.Int64).to_numpy()
-    if clips.store == "copies" or not clips.copies:
-        return replace(made, groups=groups)
     from reelfit.augment import check_strengths
     from reelfit.augment.online import OnlineAugmentation
 
-    online = OnlineAugmentation(
-        strengths=check_strengths(clips.augment),
-        seed=study.seed,
-        copies=clips.copies,
-        video_ids=rows["video_id"].to_list(),
-        numbers=rows["copy"].to_numpy(),
-    )
-    return replace(made, groups=groups, in_epoch=online.in_epoch)
+    clips, in_epoch = study.clips, None
+    if clips.store == "originals" and clips.copies:
+        numbers = pl.DataFrame({"copy": range(clips.copies + 1)}, schema={"copy": pl.Int32})
+        rows = rows.drop("copy").join(numbers, how="cross", maintain_order="left_right")
+        in_epoch = OnlineAugmentation(
+            strengths=check_strengths(clips.augment),
+            seed=study.seed,
+            copies=clips.copies,
+            video_ids=rows["video_id"].to_list(),
+            numbers=rows["copy"].to_numpy(),
+        ).in_epoch
+    groups = rows["group"].rank("dense").cast(pl.Int64).to_numpy()
+    return replace(_clip_set(rows, frames), groups=groups, in_epoch=in_epoch)
 
 
 def _clip_set(rows: pl.DataFrame, frames: int | None) -> "ClipSet":

@@ -13,7 +13,7 @@ from reelfit.stages.variants import read_variants
 from reelfit.study import Study
 
 PROFILES = "profiles.json"
-CLIPS_TO_AUGMENT = 12
+CLIPS_TO_AUGMENT = 8
 """Times the bytes of a clip that its augmentation takes for a moment, see ``augment``."""
 CLIPS_READ_AT_ONCE = 3
 """By the readers of ``data/batches.py`` and by the step that could not wait for them."""
@@ -121,6 +121,7 @@ def plans_of(run: Run, study: Study, *, host_bytes: int, most_workers: int) -> P
         host_bytes=host_bytes,
         cores=most_workers,
         effective_batch=study.train.effective_batch,
+        reserved_bytes=max((augmenting_bytes(p, study) for p in chosen.values()), default=0),
     )
     found: dict[str, Plan | OutOfMemoryError] = {}
     for model, profile in chosen.items():

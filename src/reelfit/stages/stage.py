@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from reelfit.data.listing import Listing
+from reelfit.errors import VideoError
 from reelfit.memory.record import MemoryLog
 from reelfit.runs import Run
 from reelfit.study import Study
@@ -28,6 +29,8 @@ class Unit:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
+TOO_SLOW, BREAKS = "too slow", "breaks the decoder"
+"""The reasons of items that ended the process which was at them."""
 GATHER = "gather"
 """The name of the unit that ends a stage: it makes the stage's tables of what its units left."""
 
@@ -38,8 +41,7 @@ class Context:
 
     ``shortages`` counts how often it died for want of memory in this session. ``begin_item`` tells
     the parent which item comes now and how many seconds it may take: native code that breaks or
-    hangs cannot be stopped from within. ``refused`` says of items that did so why they are to be
-    left out.
+    hangs cannot be stopped from within. ``refused`` has reason and detail of items that did so.
     """
 
     key: str
@@ -49,8 +51,18 @@ class Context:
     event: Callable[..., None]
     should_stop: Callable[[], bool]
     shortages: int = 0
-    refused: Mapping[str, str] = field(default_factory=dict)
-    begin_item: Callable[[str, float], None] = lambda _name, _seconds: None
+    refused: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    tell_item: Callable[[str, float], None] = lambda _name, _seconds: None
+
+    def begin_item(self, name: str, seconds: float) -> None:
+        """Tells the parent that ``name`` comes now, and may take so long.
+
+        Raises:
+            VideoError: it ended processes before and is to be left out.
+        """
+        if name in self.refused:
+            raise VideoError(*self.refused[name])
+        self.tell_item(name, seconds)
 
 
 class Stage(ABC):

@@ -12,9 +12,10 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from reelfit.errors import VideoError
+from reelfit.video.container import MAX_SIDE
 from reelfit.video.frames import index_video, visit_frames
 from reelfit.video.orientation import orientation_of
-from reelfit.video.packets import MAX_SIDE, PacketIndex, Strategy
+from reelfit.video.packets import PacketIndex, Strategy
 from reelfit.video.picture import Fit, Hdr, resize, square_size, to_rgb, upright
 
 

@@ -11,14 +11,8 @@ import numpy as np
 from av.error import FFmpegError
 
 from reelfit.errors import VideoError
-from reelfit.video.packets import (
-    OpenVideo,
-    Packet,
-    PacketIndex,
-    Strategy,
-    index_packets,
-    open_video,
-)
+from reelfit.video.container import OpenVideo, Packet, open_video
+from reelfit.video.packets import PacketIndex, Strategy, index_packets
 
 Take = Callable[[int, av.VideoFrame], None]
 

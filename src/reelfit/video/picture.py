@@ -13,8 +13,8 @@ from torch.nn import functional
 
 from reelfit.errors import VideoError
 from reelfit.video.colour import Colours, colours_of
+from reelfit.video.container import MAX_SIDE
 from reelfit.video.orientation import Orientation
-from reelfit.video.packets import MAX_SIDE
 from reelfit.video.tone import tone_mapped
 
 Fit = Literal["letterbox", "stretch", "centre_crop", "random_crop"]
@@ -30,7 +30,7 @@ def to_rgb(
 ) -> UInt8[Tensor, "3 height width"]:
     """One frame as stored, in RGB; ``reformatter`` keeps its tables from frame to frame.
 
-    Within 3 levels of the exact conversion, the scaler's price for a thirteenth of the time. What
+    Within 4 levels of the exact conversion (3.4 measured), for 1 of its 14 ms at 1080p. What
     is transparent lies over black; a high dynamic range is mapped to a low one. Memory: a frame.
 
     Raises:

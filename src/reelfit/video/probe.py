@@ -10,17 +10,10 @@ import numpy as np
 
 from reelfit.errors import VideoError
 from reelfit.video.colour import colours_of
+from reelfit.video.container import REST_LOST, OpenVideo, Packet, open_video
 from reelfit.video.frames import decode_tolerantly
 from reelfit.video.orientation import orientation_of
-from reelfit.video.packets import (
-    REST_LOST,
-    OpenVideo,
-    Packet,
-    PacketIndex,
-    Strategy,
-    index_packets,
-    open_video,
-)
+from reelfit.video.packets import PacketIndex, Strategy, index_packets
 
 OnDamage = Literal["reject", "keep_whole_frames"]
 # What FFmpeg's demuxers say of a file that ends in the middle of a packet.
