@@ -20,6 +20,7 @@ fix:                  ## what the tools can mend by themselves
 bench:                ## every claim measured anew; results dated under benchmarks/results
 	$(RUN) python benchmarks/demo.py
 	$(RUN) python benchmarks/growth.py
+	$(RUN) python benchmarks/clip_stage.py
 	$(RUN) python benchmarks/release.py
 	$(RUN) python benchmarks/allocator.py
 	$(RUN) python benchmarks/prediction.py

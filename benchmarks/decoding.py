@@ -42,8 +42,7 @@ from measured import write_result
 
 from reelfit.memory.allocator import child_environment
 from reelfit.video.container import open_video
-from reelfit.video.frames import runs_of_packets
-from reelfit.video.packets import index_packets
+from reelfit.video.frames import indexed_video, runs_of_packets
 from reelfit.video.sample import sample_frames
 
 MIB = 2**20
@@ -86,9 +85,9 @@ def run_apart(name: str, task: Any, seconds: int) -> list[dict[str, Any]]:
 
 def make_task(path: Path, count: int, size: int | None) -> dict[str, Any]:
     """The middles of ``count`` equal parts, and the packets that Reelfit decodes for them."""
-    with open_video(path) as video:
-        index = index_packets(video, video.packets())
-        codec = video.stream.codec_context.codec.canonical_name
+    with indexed_video(path) as video:
+        index = video.index
+        codec = video.opened.stream.codec_context.codec.canonical_name
     presented = index.presented()
     at = sample_frames(len(presented), count=count, sampling="uniform")
     kept = [int(presented[each]) for each in at]

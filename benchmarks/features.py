@@ -24,6 +24,7 @@ from reelfit.memory.allocator import map_large_blocks
 from reelfit.memory.record import host_memory
 from reelfit.stages.features import FRAME_BYTES
 from reelfit.video.decode import visit_pictures
+from reelfit.video.frames import indexed_video
 from reelfit.video.sample import sample_share
 
 ROUNDS = 15
@@ -85,9 +86,10 @@ def measure_video(path: str, frame_count: int) -> dict[str, Any]:
     features = VideoFeatures(sampled, frame_count=frame_count)
     base_bytes = host_memory().rss_bytes
     wall, processor = time.monotonic(), time.process_time()
-    visit_pictures(
-        Path(path), features.wanted, lambda at, picture: features.take(at, picture.numpy())
-    )
+    with indexed_video(Path(path)) as video:
+        visit_pictures(
+            video, features.wanted, lambda at, picture: features.take(at, picture.numpy())
+        )
     features.values()
     return {
         "frames": frame_count,

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tempfile
+import time
 from collections import defaultdict
 from datetime import datetime
 from pathlib import Path
@@ -29,36 +30,71 @@ def make_table(folder: Path, sources: list[bytes], rows: int) -> None:
     for row in range(rows):
         box = (16).to_bytes(4, "big") + b"free" + row.to_bytes(8, "big")
         (folder / f"videos/{row}.mp4").write_bytes(sources[row % len(sources)] + box)
-        lines.append(f"videos/{row}.mp4,{row % len(sources) % 2}")
+        lines.append(f"videos/{row}.mp4,{row % 2}")
     (folder / "videos.csv").write_text("\n".join(lines) + "\n")
-    (folder / "study.yaml").write_text(STUDY)
 
 
-def measure(folder: Path) -> dict[str, Any]:
-    """Wall seconds and the highest peak of each stage of one run."""
-    command = [sys.executable, "-m", "reelfit", "run", str(folder / "study.yaml"), "--quiet"]
-    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+def short_videos(folder: Path) -> list[bytes]:
+    """The four smallest of a demo set."""
+    demo_set = make_demo_set(folder / "demo", sources=4).parent
+    smallest = sorted(demo_set.glob("videos/*.mp4"), key=lambda path: path.stat().st_size)[:4]
+    return [path.read_bytes() for path in smallest]
+
+
+def measure(study: Path, *, until: str | None = None) -> dict[str, Any]:
+    """Wall seconds and the highest peak of each stage of one run, ended after the stage named."""
+    runs = study.parent / "runs"
+    before = set(runs.glob("*/*/events.jsonl"))
+    child = subprocess.Popen(
+        [sys.executable, "-m", "reelfit", "run", str(study), "--quiet"], stdout=subprocess.DEVNULL
+    )
+    events: list[dict[str, Any]] = []
+    ended = False
+    while not ended:
+        ended = child.poll() is not None
+        for file in set(runs.glob("*/*/events.jsonl")) - before:
+            events = read_json_lines(file)
+        if any(e["event"] == "stage_ends" and e["stage"] == until for e in events):
+            child.terminate()
+            child.wait()
+            break
+        time.sleep(0.2)
+    if child.returncode and until is None:
+        raise RuntimeError(f"the run ended with {child.returncode}")
+    return _by_stage(events)
+
+
+def _by_stage(events: list[dict[str, Any]]) -> dict[str, Any]:
     began: dict[str, datetime] = {}
     found: dict[str, Any] = defaultdict(dict)
-    for event in read_json_lines(Path(said.strip()).parent / "events.jsonl"):
-        time, stage = datetime.fromisoformat(event["timestamp"]), event.get("stage", "")
+    for event in events:
+        time_, stage = datetime.fromisoformat(event["timestamp"]), event.get("stage", "")
         if event["event"] == "stage_begins":
-            began[stage] = time
+            began[stage] = time_
         elif event["event"] == "stage_ends":
-            found[stage]["seconds"] = round((time - began[stage]).total_seconds(), 2)
+            found[stage]["seconds"] = round((time_ - began[stage]).total_seconds(), 2)
         elif event["event"] == "unit_ends":
             peak = max(found[stage].get("peak_mib", 0.0), event["host_peak_mb"])
             found[stage]["peak_mib"] = peak
-    return {stage: found[stage] for stage in ("index", "split", "clips", "evaluate")}
+    return found
 
 
-with tempfile.TemporaryDirectory() as place:
-    demo_set = make_demo_set(Path(place) / "demo", sources=4).parent
-    smallest = sorted(demo_set.glob("videos/*.mp4"), key=lambda path: path.stat().st_size)[:4]
-    clips = [path.read_bytes() for path in smallest]
-    figures = {}
-    for count in ROWS:
-        make_table(Path(place) / str(count), clips, count)
-        figures[str(count)] = measure(Path(place) / str(count))
-        print(count, figures[str(count)], flush=True)
-write_result("growth", {"rows": figures})
+def main() -> None:
+    """Each number of rows, a run by itself."""
+    with tempfile.TemporaryDirectory() as place:
+        sources = short_videos(Path(place))
+        figures = {}
+        for count in ROWS:
+            folder = Path(place) / str(count)
+            make_table(folder, sources, count)
+            (folder / "study.yaml").write_text(STUDY)
+            found = measure(folder / "study.yaml")
+            figures[str(count)] = {
+                stage: found[stage] for stage in ("index", "split", "clips", "evaluate")
+            }
+            print(count, figures[str(count)], flush=True)
+    write_result("growth", {"rows": figures})
+
+
+if __name__ == "__main__":
+    main()

@@ -129,13 +129,15 @@ from reelfit.memory.allocator import map_large_blocks
 from reelfit.memory.record import host_memory
 from reelfit.stages.features import FRAME_BYTES
 from reelfit.video.decode import visit_pictures
+from reelfit.video.frames import indexed_video
 import torch
 
 torch.set_num_threads(1)
 map_large_blocks(FRAME_BYTES)
 base_bytes = host_memory().rss_bytes
 features = VideoFeatures(list(range(60)), frame_count=60)
-visit_pictures(Path(sys.argv[1]), features.wanted, lambda at, p: features.take(at, p.numpy()))
+with indexed_video(Path(sys.argv[1])) as video:
+    visit_pictures(video, features.wanted, lambda at, p: features.take(at, p.numpy()))
 print(features.values()["dct_dc_mean_mean"], (host_memory().peak_bytes - base_bytes) / 2**20)
 """
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 from numbered_video import numbered_picture, numbers_of
 from reelfit.errors import VideoError
 from reelfit.video.decode import decode
-from reelfit.video.frames import index_video, visit_frames
+from reelfit.video.frames import indexed_video, visit_frames
 
 H264 = {"bf": "3", "g": "20"}
 OPEN_GROUPS = "keyint=12:min-keyint=12:bframes=3:b-adapt=0:scenecut=0:open-gop=1"
@@ -52,7 +52,8 @@ def test_the_frames_asked_for_come_in_the_order_asked_for(make_video, name):
     path = make_video(name, **VIDEOS[name])
     for at in ([59, 0, 17, 17, 33, 12, 11, 13, 24, 23, 22, 3], [58], list(range(60))):
         assert numbers_of(decode(path, at=at)) == at
-    strategy = visit_frames(path, [40], lambda index, frame: None)
+    with indexed_video(path) as video:
+        strategy = visit_frames(video, [40], lambda index, frame: None)
     assert strategy == ("sequential" if name in BY_SEQUENCE else "groups")
 
 
@@ -75,8 +76,9 @@ def test_every_pair_of_frames_around_a_keyframe_comes_from_its_groups_alone(make
     path = make_video(name, **VIDEOS[name])
     pairs = [[first, second] for first in range(21, 27) for second in range(21, 27)]
     assert [numbers_of(decode(path, at=pair, size=(32, 64))) for pair in pairs] == pairs
-    for pair in pairs:
-        assert visit_frames(path, pair, lambda index, frame: None) == "groups"
+    with indexed_video(path) as video:
+        for pair in pairs:  # one after the other from the same open file
+            assert visit_frames(video, pair, lambda index, frame: None) == "groups"
 
 
 def test_real_videos_give_the_reference_frames(shared_videos):
@@ -97,7 +99,7 @@ def test_both_strategies_agree_on_every_file_where_they_apply(shared_videos):
     compared = 0
     for path in sorted(shared_videos.iterdir()):
         try:
-            index = index_video(path)
+            index = index_of(path)
         except VideoError:
             continue
         if not index.trusted or path.suffix == ".csv":
@@ -107,7 +109,7 @@ def test_both_strategies_agree_on_every_file_where_they_apply(shared_videos):
         found = {}
         for strategy in ("groups", "sequential"):
             try:
-                found[strategy] = luma_md5s(path, wanted, index=index, strategy=strategy)
+                found[strategy] = luma_md5s(path, wanted, strategy=strategy)
             except VideoError as error:
                 found[strategy] = error.reason
         assert found["groups"] == found["sequential"], path.name
@@ -117,8 +119,14 @@ def test_both_strategies_agree_on_every_file_where_they_apply(shared_videos):
 
 def luma_md5s(path, wanted, **how):
     found = {}
-    visit_frames(path, wanted, lambda at, frame: found.update({at: luma_md5(frame)}), **how)
+    with indexed_video(path) as video:
+        visit_frames(video, wanted, lambda at, frame: found.update({at: luma_md5(frame)}), **how)
     return found
+
+
+def index_of(path):
+    with indexed_video(path) as video:
+        return video.index
 
 
 def luma_md5(frame):

@@ -36,7 +36,7 @@ def decode_clip(path: Path, video_id: str, study: Study) -> Decoded:
         VideoError: the video cannot be used as the study wants it.
     """
     from reelfit.video.decode import Look, take_frames
-    from reelfit.video.frames import index_video, whole_frames
+    from reelfit.video.frames import indexed_video, whole_frames
 
     clips = study.clips
     place = (0.5, 0.5)
@@ -44,22 +44,23 @@ def decode_clip(path: Path, video_id: str, study: Study) -> Decoded:
         down, across = generator_for(study.seed, "crop", video_id).random(2).tolist()
         place = (down, across)
     look = Look(clips.height_width, clips.fit, clips.hdr, place)
-    index = index_video(path)
-    try:
-        at = _frames_wanted(index, video_id, study)
-        frames, strategy = take_frames(path, at, look, index=index)
-    except VideoError as error:
-        keeps = study.videos.on_damage == "keep_whole_frames"
-        if not keeps or error.reason not in ("damaged frame", "no such frame"):
-            raise
-    else:
-        return Decoded(frames, at, strategy)
-    whole = whole_frames(path, index)
-    if not whole:
-        raise VideoError("damaged", "not one frame is whole")
-    at = [whole[place] for place in _places(len(whole), video_id, study)]
-    frames, strategy = take_frames(path, at, look, index=index)
-    return Decoded(frames, at, strategy, left_out=max(int(index.shown.sum()) - len(whole), 1))
+    with indexed_video(path) as video:
+        try:
+            at = _frames_wanted(video.index, video_id, study)
+            frames, strategy = take_frames(video, at, look)
+        except VideoError as error:
+            keeps = study.videos.on_damage == "keep_whole_frames"
+            if not keeps or error.reason not in ("damaged frame", "no such frame"):
+                raise
+        else:
+            return Decoded(frames, at, strategy)
+        whole = whole_frames(video)
+        if not whole:
+            raise VideoError("damaged", "not one frame is whole")
+        at = [whole[place] for place in _places(len(whole), video_id, study)]
+        frames, strategy = take_frames(video, at, look)
+        left_out = max(int(video.index.shown.sum()) - len(whole), 1)
+        return Decoded(frames, at, strategy, left_out)
 
 
 def clips_of(decoded: Decoded, video_id: str, study: Study) -> Iterator["Clip"]:

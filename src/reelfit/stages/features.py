@@ -8,7 +8,7 @@ decoder, one full-size frame, the luma of two.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import polars as pl
 
@@ -30,6 +30,9 @@ from reelfit.stages.rejection import require_classes, write_rejected
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.stages.variants import read_variants
 from reelfit.study import FeatureSettings, Study, what_matters
+
+if TYPE_CHECKING:
+    from reelfit.video.frames import IndexedVideo
 
 SLICE = 64
 """Videos per unit at the most."""
@@ -137,27 +140,36 @@ def _are_needed(run: Run, study: Study) -> bool:
 
 def _found(path: Path, video: dict[str, Any], study: Study, context: Context) -> dict[str, Any]:
     """The features of one video's pixels, or the reason why it has none."""
-    from reelfit.video.frames import index_video, whole_frames
+    from reelfit.video.frames import indexed_video
 
     seconds = limit_seconds(study, duration_seconds=video["duration_seconds"])
     millions = study.features.most * video["width"] * video["height"] / 1e6
     seconds += MEASURING_SECONDS * millions
     try:
         context.begin_item(str(path), seconds)
-        return _measure(path, range(video["frame_count"]), study.features)
+        with indexed_video(path) as opened:
+            return _features_of(opened, range(video["frame_count"]), study)
     except VideoError as error:
-        failed = error
-    if study.videos.on_damage == "keep_whole_frames" and failed.reason not in NOT_FOR_GOOD:
-        try:  # as if the video were made of them
-            whole = whole_frames(path, index_video(path))
-            if whole:
-                return _measure(path, whole, study.features)
-        except VideoError as error:
-            failed = error
-    return {"reason": failed.reason, "detail": failed.detail}
+        return {"reason": error.reason, "detail": error.detail}
 
 
-def _measure(path: Path, frames: Sequence[int], settings: FeatureSettings) -> dict[str, Any]:
+def _features_of(video: "IndexedVideo", frames: Sequence[int], study: Study) -> dict[str, Any]:
+    """Those of all frames; where some are damaged and the study allows it, of the whole ones."""
+    from reelfit.video.frames import whole_frames
+
+    try:
+        return _measure(video, frames, study.features)
+    except VideoError as error:
+        keeps = study.videos.on_damage == "keep_whole_frames"
+        whole = whole_frames(video) if keeps and error.reason not in NOT_FOR_GOOD else []
+        if not whole:
+            raise
+    return _measure(video, whole, study.features)
+
+
+def _measure(
+    video: "IndexedVideo", frames: Sequence[int], settings: FeatureSettings
+) -> dict[str, Any]:
     """The features of a share of ``frames``, which are all that there are or all that are whole."""
     from reelfit.features.video_features import VideoFeatures
     from reelfit.video.decode import visit_pictures
@@ -168,7 +180,7 @@ def _measure(path: Path, frames: Sequence[int], settings: FeatureSettings) -> di
     features = VideoFeatures(sampled, frame_count=count)
     places = {frames[place]: place for place in features.wanted}
     visit_pictures(
-        path,
+        video,
         places.keys(),
         lambda index, picture: features.take(places[index], picture.numpy()),
     )

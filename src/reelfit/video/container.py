@@ -33,6 +33,9 @@ _MUCH_MEMORY = 128 * 2**20
 # Formats that name other files, or that make a video of a text or of a single picture.
 _NO_VIDEO = {"concat", "dash", "hls", "image2", "imf", "tty"}
 
+# Their demuxers find the packet of a time again. MPEG-TS begins in the middle of one.
+_SEEKABLE = {"matroska", "mov"}
+
 # Messages go to whoever captures them, here or in the program that uses us, never to stderr.
 logging.getLogger("libav").addHandler(logging.NullHandler())
 av.logging.set_level(av.logging.WARNING)
@@ -52,6 +55,16 @@ class OpenVideo:
     def said(self) -> str:
         """What FFmpeg said last, in one line."""
         return _line(self.messages)
+
+    def seek(self, time: int) -> bool:
+        """Whether packets now come from about the keyframe of ``time`` (stream's time base) on."""
+        if not _SEEKABLE & set(self.container.format.name.split(",")):
+            return False
+        try:
+            self.container.seek(time, stream=self.stream)
+        except FFmpegError:
+            return False
+        return True
 
     def packets(self) -> Iterator[Packet]:
         """The stream's packets in decode order, up to the end or to what is damaged beyond it.

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from reelfit.errors import VideoError
 from reelfit.video.container import MAX_SIDE
-from reelfit.video.frames import index_video, visit_frames
+from reelfit.video.frames import IndexedVideo, indexed_video, visit_frames
 from reelfit.video.orientation import orientation_of
-from reelfit.video.packets import PacketIndex, Strategy
+from reelfit.video.packets import Strategy
 from reelfit.video.picture import Fit, Hdr, resize, square_size, to_rgb, upright
 
 
@@ -43,17 +43,18 @@ def decode(
         VideoError: the file cannot be used, or it lacks or has damaged one of these frames.
         ValueError: ``at`` is empty or negative, ``size`` is no size, or a crop lacks a generator.
     """
-    path = Path(path)
     look = Look(_checked(size), fit, hdr, _place(fit, generator))
     if (at is None) == (at_seconds is None):
         raise ValueError("give either at or at_seconds")
-    if at_seconds is None:
-        assert at is not None
-        return take_frames(path, at, look)[0]
-    if not len(at_seconds) or not min(at_seconds) >= 0:
+    if at_seconds is not None and (not len(at_seconds) or not min(at_seconds) >= 0):
         raise ValueError(f"at_seconds={list(at_seconds)}: one time at least, none before the first")
-    index = index_video(path)
-    return take_frames(path, index.frames_at(at_seconds), look, index=index)[0]
+    if at is not None and (not len(at) or min(at) < 0):
+        raise ValueError(f"at={list(at)}: at least one index is needed, counted from 0")
+    with indexed_video(Path(path)) as video:
+        if at_seconds is not None:
+            at = video.index.frames_at(at_seconds)
+        assert at is not None
+        return take_frames(video, at, look)[0]
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,10 @@ class Look:
 
 
 def take_frames(
-    path: Path, at: Sequence[int], look: Look, *, index: PacketIndex | None = None
+    video: IndexedVideo, at: Sequence[int], look: Look
 ) -> tuple[UInt8[Tensor, "time 3 height width"], Strategy]:
     """The frames ``at`` as ``look`` has them, and how they were decoded; see ``decode``."""
-    if not len(at) or min(at) < 0:
-        raise ValueError(f"at={list(at)}: at least one index is needed, counted from 0")
-    index = index or index_video(path)
-    aspect = index.pixel_aspect
+    aspect = video.index.pixel_aspect
     slots: dict[int, list[int]] = {}
     for slot, number in enumerate(at):
         slots.setdefault(int(number), []).append(slot)
@@ -95,7 +93,7 @@ def take_frames(
             raise VideoError("frames of several sizes", "ask for one size to decode them together")
         collected[0][slots[number]] = picture
 
-    strategy = visit_frames(path, slots.keys(), take, index=index)
+    strategy = visit_frames(video, slots.keys(), take)
     return collected[0], strategy
 
 
@@ -118,7 +116,7 @@ def _place(fit: Fit, generator: np.random.Generator | None) -> tuple[float, floa
 
 
 def visit_pictures(
-    path: Path,
+    video: IndexedVideo,
     wanted: Collection[int],
     take: Callable[[int, UInt8[Tensor, "3 height width"]], None],
 ) -> None:
@@ -135,4 +133,4 @@ def visit_pictures(
     def take_frame(index: int, frame: av.VideoFrame) -> None:
         take(index, upright(to_rgb(frame, reformatter), orientation_of(frame)))
 
-    visit_frames(path, wanted, take_frame)
+    visit_frames(video, wanted, take_frame)
