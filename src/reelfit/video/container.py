@@ -72,26 +72,25 @@ class OpenVideo:
         Raises:
             VideoError: the disk failed, or the frames are encrypted.
         """
-        demuxed, count = self.container.demux(self.stream), 0
+        demuxed, messages, count = self.container.demux(self.stream), self.messages, 0
         while True:
-            heard = len(self.messages)
+            heard = len(messages)
             try:
-                packet = next(demuxed, None)
+                packet = next(demuxed)
+            except StopIteration:
+                return
             except MemoryError:
                 raise _shortage_or_claim() from None
             except OSError as error:
                 raise VideoError("cannot be read", error.strerror or str(error)) from None
             except FFmpegError as error:
-                self.messages.append(
-                    (av.logging.ERROR, "demuxer", f"{REST_LOST}: {error.strerror}")
-                )
+                messages.append((av.logging.ERROR, "demuxer", f"{REST_LOST}: {error.strerror}"))
                 return
-            if packet is None:
-                return
-            if any(map(self._tells_of_a_loss, self.messages[heard:])):
-                self.losses.add(count)
-            del self.messages[:-_MAX_MESSAGES]  # a damaged file has millions of them
-            if packet.has_sidedata("encryption_info"):  # 2 us; keyframes alone may be left clear
+            if len(messages) > heard:
+                if any(map(self._tells_of_a_loss, messages[heard:])):
+                    self.losses.add(count)
+                del messages[:-_MAX_MESSAGES]  # a damaged file has millions of them
+            if _is_encrypted(packet):  # each is asked: keyframes alone may be left clear
                 raise VideoError("encrypted", "the frames cannot be decoded without their key")
             if packet.size:  # an empty one would tell the decoder that the video ends
                 yield packet
@@ -128,6 +127,12 @@ def open_video(path: Path) -> Iterator[OpenVideo]:
             stream = _video_stream(container)
             stream.codec_context.thread_count = 1
             yield OpenVideo(container, stream, messages)
+
+
+def _is_encrypted(packet: Packet) -> bool:
+    """Most packets have no data beside them, and to ask for a kind of it takes six times longer."""
+    beside = next(packet.iter_sidedata(), None)
+    return beside is not None and packet.has_sidedata("encryption_info")
 
 
 def _check_file(path: Path) -> None:

@@ -97,21 +97,23 @@ class PacketIndex:
 def index_packets(video: OpenVideo, packets: Iterable[Packet]) -> PacketIndex:
     """Runs over ``packets``, those of ``video``, and notes their times and flags."""
     times, keyframes, shown = array("q"), bytearray(), bytearray()
-    orderly, total_bytes, last_duration, last_decode, damaged = True, 0, 0, None, False
+    orderly, total_bytes, last_decode, damaged, packet = True, 0, None, False, None
     broken: set[int] = set()
-    for packet in packets:
-        if len(times) in video.losses and not packet.is_keyframe:
+    for packet in packets:  # a long video has 100,000 of them: each look at one counts
+        time, decode, key = packet.pts, packet.dts, packet.is_keyframe
+        if video.losses and not key and len(times) in video.losses:
             broken.add(len(times))
         damaged = packet.is_corrupt
-        orderly &= packet.pts is not None and not damaged
-        if packet.dts is not None:
-            orderly &= last_decode is None or packet.dts >= last_decode
-            last_decode = packet.dts
-        times.append(0 if packet.pts is None else packet.pts)
-        keyframes.append(packet.is_keyframe)
+        if time is None or damaged:
+            orderly, time = False, time or 0
+        if decode is not None:
+            if last_decode is not None and decode < last_decode:
+                orderly = False
+            last_decode = decode
+        times.append(time)
+        keyframes.append(key)
         shown.append(not packet.is_discard)
         total_bytes += packet.size
-        last_duration = packet.duration or 0
     as_times = np.frombuffer(times, np.int64) if times else np.zeros(0, np.int64)
     orderly &= len(np.unique(as_times)) == len(times)
     key_positions = np.flatnonzero(np.frombuffer(keyframes, np.bool_))
@@ -129,7 +131,7 @@ def index_packets(video: OpenVideo, packets: Iterable[Packet]) -> PacketIndex:
         average_fps=float(video.stream.average_rate or 0) or None,
         pixel_aspect=_pixel_aspect(video.stream.sample_aspect_ratio),
         total_bytes=total_bytes,
-        last_duration=last_duration,
+        last_duration=(packet.duration or 0) if packet else 0,
         ends_damaged=damaged,
         broken=frozenset(broken),
         trusted=bool(orderly and len(key_positions)) and _container_is_trusted(video),
