@@ -17,6 +17,7 @@ from reelfit.stages.features import Features
 from reelfit.stages.index import Index
 from reelfit.stages.profile import ProfileModels
 from reelfit.stages.report import Report
+from reelfit.stages.search import Search
 from reelfit.stages.split import Split
 from reelfit.stages.stage import GATHER, Stage, Unit
 from reelfit.stages.train import Train
@@ -29,6 +30,7 @@ STAGES: Final[tuple[Stage, ...]] = (
     Split(),
     Clips(),
     Features(),
+    Search(),
     Train(),
     Evaluate(),
     Report(),

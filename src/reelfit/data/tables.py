@@ -154,6 +154,26 @@ SUMMARY = pa.DataFrameSchema(
 predictions, and its 95 % bootstrap interval over groups."""
 
 
+SEARCH = pa.DataFrameSchema(
+    {
+        "model": _TEXT,
+        "fold": _FOLD,
+        "trial": pa.Column(pl.Int32, pa.Check.ge(0)),
+        "values": _TEXT,
+        "metric": _TEXT,
+        "value": pa.Column(pl.Float64, nullable=True),
+        "epochs": pa.Column(pl.Int32, pa.Check.ge(0)),
+        "pruned": pa.Column(pl.Boolean),
+        "chosen": pa.Column(pl.Boolean),
+    },
+    strict=True,
+    ordered=True,
+    unique=["model", "fold", "trial"],
+    name="search",
+)
+"""One row per trial of a search: ``values`` are its settings as JSON, ``value`` is the metric on
+the held-out groups of the fold's own training videos, null where it was undefined."""
+
 CUT_FEATURES = pa.DataFrameSchema(
     {
         "model": _TEXT,

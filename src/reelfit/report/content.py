@@ -83,10 +83,9 @@ class Sheet(NamedTuple):
 class ReportContent:
     """All that the report tells of a run.
 
-    ``predictions``, ``kfold_results``, ``summary``, ``folds`` and ``rejected`` keep the schemas of
-    ``data/tables.py``; ``curves``, ``memory``, ``stages`` and ``plans`` have the columns named
-    above. Where
-    there are two classes, the second is the positive one.
+    ``predictions``, ``kfold_results``, ``summary``, ``folds``, ``rejected`` and ``search`` keep the
+    schemas of ``data/tables.py``; ``curves``, ``memory``, ``stages`` and ``plans`` have the columns
+    named above. Where there are two classes, the second is the positive one.
     """
 
     title: str
@@ -102,6 +101,7 @@ class ReportContent:
     memory: pl.DataFrame
     stages: pl.DataFrame
     plans: pl.DataFrame
+    search: pl.DataFrame
     shrunk: list[str]
     """In sentences, which models are other ones than the study asked for."""
     decisions: list[str]

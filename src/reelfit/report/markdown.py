@@ -5,6 +5,7 @@ import re
 
 from reelfit.report.confusion import READING, confusion_tables
 from reelfit.report.content import ReportContent
+from reelfit.report.searching import search_tables
 from reelfit.report.tables import (
     Cell,
     Table,
@@ -49,7 +50,7 @@ def _sections(content: ReportContent) -> list[tuple[str, str, list[Table]]]:
     rejected = [reasons_table(content), rejected_table(content)]
     models = [models_table(content), spread_table(content), every_fold_table(content)]
     return [
-        ("Models", "", models),
+        ("Models", "", [*models, *search_tables(content.search)]),
         ("Confusion matrices", READING, confusion_tables(content)),
         (
             "Time and memory",

@@ -9,6 +9,7 @@ from reelfit.report.confusion import READING, confusion_tables
 from reelfit.report.content import ReportContent, Sheet, ranked_models
 from reelfit.report.palette import line_of
 from reelfit.report.pictures import strip_picture
+from reelfit.report.searching import search_tables
 from reelfit.report.tables import (
     environment_tables,
     every_fold_table,
@@ -41,6 +42,7 @@ def render_page(content: ReportContent) -> str:
         models=models_table(content),
         spread=spread_table(content),
         every_fold=every_fold_table(content),
+        searched=search_tables(content.search),
         confusion=confusion_tables(content),
         reading=READING,
         stages=stages_table(content),

@@ -10,6 +10,8 @@ from reelfit.data.listing import Listing
 from reelfit.errors import StudyError
 from reelfit.files import write_json
 from reelfit.runs import Run
+from reelfit.search.settings import SearchSettings
+from reelfit.stages.chosen import lay_over
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.stages.variants import MODELS, variant_values, variants_of
 from reelfit.study import Study, what_matters
@@ -56,6 +58,8 @@ class Check(Stage):
                 f"known: loss, {', '.join(METRICS)}",
                 place=("train", "early_stopping", "metric"),
             )
+        if study.search is not None:
+            _check_search(study, study.search)
         models = {}
         for number, choice in enumerate(study.models):
             try:
@@ -76,3 +80,26 @@ class Check(Stage):
         write_json(run.file(MODELS), models)
         cuda = torch.cuda.is_available()
         context.event("device", device=torch.cuda.get_device_name() if cuda else "cpu")
+
+
+def _check_search(study: Study, search: SearchSettings) -> None:
+    """Each value alone, and both ends of a range, as training would take them."""
+    from reelfit.metrics import METRICS
+    from reelfit.models import make_model
+    from reelfit.search.proposal import require_optuna
+
+    require_optuna()
+    if search.metric not in ("loss", *METRICS):
+        raise StudyError(
+            f"search.metric: {search.metric} is not a metric; known: loss, {', '.join(METRICS)}",
+            place=("search", "metric"),
+        )
+    for choice in study.models:
+        for place, choices in search.space_of(choice.id).items():
+            ends = choices if isinstance(choices, list) else [choices.low, choices.high]
+            for value in ends:
+                _, changed = lay_over(study, choice, {place: value})
+                try:
+                    make_model(changed.name, changed.options)
+                except StudyError as error:
+                    raise StudyError(f"search.space: {error}", place=("search", "space")) from None

@@ -1,18 +1,43 @@
 """What training on one fold begins from and leaves, whatever the kind of model."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from reelfit.files import append_json_line
+from reelfit.files import append_json_line, digest, read_json, write_json
 from reelfit.runs import Run, timestamp
 from reelfit.stages.stage import Context
 from reelfit.study import Study
 
 if TYPE_CHECKING:
     from reelfit.tasks.task import Task
+
+RESULT = "result.json"
+"""Written last into a unit's folder: its presence means that the unit is whole."""
+
+
+def begin(folder: Path, key: str) -> None:
+    """Leaves what was done under this key, and clears what was done under another."""
+    mark = folder / "key.json"
+    if mark.exists() and read_json(mark)["key"] == key:
+        return
+    if folder.exists():
+        shutil.rmtree(folder)
+    write_json(mark, {"key": key})
+
+
+def is_whole(folder: Path, key: str) -> bool:
+    """Whether the folder has the result of this key."""
+    result = folder / RESULT
+    return result.exists() and read_json(result)["key"] == key
+
+
+def key_of(key: str, variant: int) -> str:
+    """What a fold's result stands under; of a network that shrank it is another."""
+    return digest([key, variant]) if variant else key
 
 
 def sides_of(run: Run, fold: int) -> tuple[pl.DataFrame, pl.DataFrame]:

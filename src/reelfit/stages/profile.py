@@ -14,7 +14,7 @@ from typing import Any, ClassVar, final
 from reelfit.data.listing import Listing
 from reelfit.files import digest, read_json, write_json
 from reelfit.memory.limits import limit_gpu_memory, limit_host_memory
-from reelfit.memory.profile import Profile, profile_values
+from reelfit.memory.profile import Profile, profile_values, read_profile
 from reelfit.runs import Run
 from reelfit.stages.plans import PROFILES, first_that_fits, plan_for, read_profiles
 from reelfit.stages.stage import Context, Stage, Unit
@@ -86,6 +86,28 @@ class ProfileModels(Stage):
             host_bytes = context.memory.budget_bytes or profiles[0].device_bytes
             number = first_that_fits(profiles, study, host_bytes=host_bytes)
             plan_for(model, profiles[number], study, host_bytes=host_bytes, workers=1)
+
+
+def profile_of(
+    run: Run, study: Study, choice: ModelChoice, variant: Variant, context: Context
+) -> Profile:
+    """The profile of a network, also of one that a search has changed: that is made here and now.
+
+    Options that are fractions, such as a dropout, change nothing that a network holds.
+    """
+    known = read_variants(run)[choice.id]
+    for number, one in enumerate(known):
+        if one.frames == variant.frames and _sizes(one.options) == _sizes(variant.options):
+            return read_profiles(run)[choice.id][number]
+    place = _place(run, study, choice, variant)
+    if not place.exists():
+        profile = _rehearse(run, study, choice, variant, context)
+        write_json(place, profile_values(profile))
+    return read_profile(read_json(place))
+
+
+def _sizes(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if not isinstance(value, float)}
 
 
 def _networks(run: Run, study: Study) -> list[tuple[ModelChoice, int, Variant]]:

@@ -91,6 +91,7 @@ def _content(run: Run, study: Study, classes: list[str], reader: "ShardReader") 
         memory=memory_table(lines),
         stages=unit_table(events),
         plans=plan_table(events, lines),
+        search=tables.read_table(run.file("search.parquet"), tables.SEARCH),
         shrunk=shrunk_models(given_up_by(run), events),
         decisions=decisions(events),
         classes=classes,

@@ -69,6 +69,8 @@ class Fit:
     on_shortage: Callable[[Shortage, Any], None] = lambda _shortage, _batch: None
     nearly_full: Callable[[], bool] = lambda: False
     should_stop: Callable[[], bool] = lambda: False
+    is_hopeless: Callable[[dict[str, float | None], int], bool] = lambda _measured, _epoch: False
+    """Takes what an epoch gave on ``validation``, and its number: whether it was the last."""
     progress: Progress = field(default_factory=Progress)
     _was_short: bool = field(default=False, init=False)
     _in_hand: Any = field(default=None, init=False)
@@ -216,12 +218,15 @@ class Fit:
         state.epoch += 1
         seen = state.epoch_samples  # none where all were given up
         self._tell("train", {"loss": state.epoch_loss_sum / seen if seen else None})
-        self._tell("validation", self.judge(self.validation))
+        validated = self.judge(self.validation)
+        self._tell("validation", validated)
         if self.settings.early_stopping is not None and self.watched is not None:
             self._watch(self.judge(self.watched))
         else:
             state.best_epoch = state.epoch
         state.position, state.epoch_loss_sum, state.epoch_samples = 0, 0.0, 0
+        if self.is_hopeless(validated, state.epoch):
+            state.stopped = True
         if state.best_epoch == state.epoch:
             self._save("best")
         if self.settings.keep_epochs:
