@@ -1,5 +1,6 @@
 """A rehearsal profiles a network by steps that it traces and steps that it does."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,9 +20,9 @@ def small_network() -> nn.Module:
     return NaiveCNN(channels=(8, 16)).build(num_outputs=2)
 
 
-def rehearsed(**recipe: Any) -> Profile:
+def rehearsed(*, build: Callable[[], nn.Module] = small_network, **recipe: Any) -> Profile:
     return Rehearsal(
-        build=small_network,
+        build=build,
         task=Classify(2),
         frames=2,
         size=(16, 16),
@@ -71,16 +72,7 @@ def test_mixing_is_rehearsed_with_the_clip_that_it_takes_for_a_moment() -> None:
 
     peaks = []
     for mixing in (None, Mixing(1, 1.0, None)):
-        rehearsal = Rehearsal(
-            build=pooled,
-            task=Classify(2),
-            frames=2,
-            size=(16, 16),
-            device=torch.device("cpu"),
-            precision="float32",
-            mixing=mixing,
-        )
-        profile = rehearsal.profile()
+        profile = rehearsed(build=pooled, mixing=mixing)
         assert [passed.micro_batch for passed in profile.techniques[0].probed] == [1, 2]
         peaks.append(profile.techniques[0].traced[-1].peak_bytes)
     clip_bytes = 2 * 3 * 16 * 16 * 4
