@@ -4,7 +4,7 @@ Reads the study -> writes ``models.json``.
 Runs again when the study changes. Peak memory: torch's imports (no weight is allocated).
 """
 
-from typing import Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from reelfit.data.listing import Listing
 from reelfit.errors import StudyError
@@ -14,7 +14,12 @@ from reelfit.search.settings import SearchSettings
 from reelfit.stages.chosen import lay_over
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.stages.variants import MODELS, variant_values, variants_of
-from reelfit.study import Study, what_matters
+from reelfit.study import ModelChoice, Study, what_matters
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from reelfit.models.model import Network
 
 
 @final
@@ -71,6 +76,7 @@ class Check(Stage):
                 with torch.device("meta"):
                     network = model.build(num_outputs=len(run.facts()["classes"]))
                 parameters = sum(p.numel() for p in network.parameters())
+                _check_rates(model, network, choice, study)
                 variants = variants_of(choice, model, study)
             models[choice.id] = {
                 "name": choice.name,
@@ -103,3 +109,13 @@ def _check_search(study: Study, search: SearchSettings) -> None:
                     make_model(changed.name, changed.options)
                 except StudyError as error:
                     raise StudyError(f"search.space: {error}", place=("search", "space")) from None
+
+
+def _check_rates(model: "Network", network: "nn.Module", choice: ModelChoice, study: Study) -> None:
+    """Whether the model can learn at the rates that the study asks for."""
+    from reelfit.training.rates import factors_of
+
+    try:
+        factors_of(model, network, layer_decay=study.train.layer_decay)
+    except StudyError as error:
+        raise StudyError(f"{error} ({choice.id})", place=error.place) from None

@@ -72,7 +72,7 @@ def hold_out(rows: pl.DataFrame, *, share: float, seed: int) -> tuple[pl.DataFra
 
 
 def task_of(run: Run, study: Study, train: pl.DataFrame) -> "Task":
-    """The task, its classes weighted by the inverse of their share where the study says so."""
+    """The task with the study's loss; classes weighted by the inverse of their share on demand."""
     import numpy as np
     import torch
 
@@ -83,7 +83,10 @@ def task_of(run: Run, study: Study, train: pl.DataFrame) -> "Task":
     if study.train.balance == "class_weights":
         counts = np.bincount(train["target"].to_numpy(), minlength=num_classes)
         weights = torch.tensor(len(train) / (num_classes * np.maximum(counts, 1))).float()
-    return TASKS[study.task](num_classes, weights)  # type: ignore[call-arg]
+    how = study.train
+    return TASKS[study.task](  # type: ignore[call-arg]
+        num_classes, weights, how.label_smoothing, how.focal or 0.0
+    )
 
 
 def metric_teller(

@@ -97,6 +97,8 @@ def train_job(run: Run, study: Study, job: Job, context: Context) -> Trained:
     from reelfit.models.model import Network
     from reelfit.training.fit import Fit
     from reelfit.training.journal import StepJournal
+    from reelfit.training.optimizer import Descent
+    from reelfit.training.rates import factors_of
     from reelfit.training.state import state_bytes
 
     torch.set_num_threads(context.threads)
@@ -110,7 +112,9 @@ def train_job(run: Run, study: Study, job: Job, context: Context) -> Trained:
     assert isinstance(model, Network)
     network = model.build(num_outputs=task.num_outputs)
     files = 4 + study.train.keep_epochs  # latest, best, an epoch more, and one being written
-    require_room(folder, files * state_bytes(network), what="the checkpoints of this fold")
+    copies = Descent.asked_by(study.train).copies + (study.train.ema is not None)
+    file_bytes = state_bytes(network, copies=copies)
+    require_room(folder, files * file_bytes, what="the checkpoints of this fold")
     metrics_file = folder / "metrics.jsonl"
     rung = _rung(run, study, job, context)
     if context.memory.budget_bytes is not None:  # after the imports, which are not the model's
@@ -136,6 +140,7 @@ def train_job(run: Run, study: Study, job: Job, context: Context) -> Trained:
             metrics_file=metrics_file,
             journal=StepJournal(folder / "steps.jsonl"),
             rung=rung,
+            rate_factors=factors_of(model, network, layer_decay=study.train.layer_decay),
             ahead_bytes=_ahead_bytes(run, study, job, rung, context),
             shortages=context.shortages,
             on_shortage=_shortage_writer(folder, network, context),

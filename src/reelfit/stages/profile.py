@@ -1,8 +1,9 @@
 """What each network needs of memory, measured before anything is decoded or trained.
 
 Reads ``models.json`` -> writes ``profiles.json``; each profile stands in the store as well.
-Runs again when the models, the clips' shape, the classes or the precision change, and never for a
-budget. Peak memory: a step of two micro-batches of two random clips, where it fits.
+Runs again when the models, the clips' shape, the classes, the precision, the optimizer, averages or
+mixing change, and never for a budget. Peak memory: a step of two micro-batches of two random clips,
+where it fits.
 """
 
 import platform
@@ -20,6 +21,8 @@ from reelfit.stages.plans import PROFILES, first_that_fits, plan_for, read_profi
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.stages.variants import Variant, read_variants
 from reelfit.study import ModelChoice, Study
+from reelfit.study_yaml import read_study
+from reelfit.training.settings import TrainSettings
 
 
 @final
@@ -27,7 +30,7 @@ class ProfileModels(Stage):
     """One unit per network that was not profiled yet with these clips on this machine."""
 
     name: ClassVar[str] = "profile"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     items: ClassVar[str] = "networks"
     reads: ClassVar[tuple[str, ...]] = ("check",)
     writes: ClassVar[tuple[str, ...]] = (PROFILES,)
@@ -38,7 +41,7 @@ class ProfileModels(Stage):
         """The models and what they may give up, the shape of their input, their arithmetic."""
         models = [choice.model_dump(mode="json") for choice in study.models]
         shape = [study.clips.frames, study.clips.size]
-        return [study.task, models, study.allow, *shape, study.train.precision]
+        return [study.task, models, study.allow, *shape, *_of_training(study.train)]
 
     def inputs(self, listing: Listing) -> Any:
         """How many numbers a network gives."""
@@ -96,7 +99,9 @@ def profile_of(
     Options that are fractions, such as a dropout, change nothing that a network holds.
     """
     known = read_variants(run)[choice.id]
-    for number, one in enumerate(known):
+    asked = read_study(run.study_file, environment={})
+    as_asked = _of_training(study.train) == _of_training(asked.train)
+    for number, one in enumerate(known if as_asked else []):
         if one.frames == variant.frames and _sizes(one.options) == _sizes(variant.options):
             return read_profiles(run)[choice.id][number]
     place = _place(run, study, choice, variant)
@@ -130,12 +135,24 @@ def _place(run: Run, study: Study, choice: ModelChoice, variant: Variant) -> Pat
         len(run.facts()["classes"]),
         variant.frames,
         study.clips.size,
-        study.train.precision,
+        *_of_training(study.train),
         run.facts()["threads"],
         version("torch"),
         processors_in_words(),
     ]
     return run.store / "profiles" / f"{digest(facts)[:32]}.json"
+
+
+def _of_training(settings: TrainSettings) -> list[Any]:
+    """What of a recipe says how much memory a step needs: precision, state, averages, mixing."""
+    return [
+        settings.precision,
+        settings.optimizer,
+        settings.momentum,
+        settings.ema is not None,
+        settings.mixup,
+        settings.cutmix,
+    ]
 
 
 def _here(run: Run, choice: ModelChoice, number: int) -> Path:
@@ -150,6 +167,8 @@ def _rehearse(
     from reelfit.models import make_model
     from reelfit.models.model import Network
     from reelfit.tasks import TASKS
+    from reelfit.training.mixing import Mixing
+    from reelfit.training.optimizer import Descent
     from reelfit.training.rehearsal import Rehearsal
 
     torch.set_num_threads(context.threads)
@@ -169,6 +188,9 @@ def _rehearse(
         size=study.clips.height_width,
         device=torch.device("cuda" if on_gpu else "cpu"),
         precision=study.train.precision,
+        descent=Descent.asked_by(study.train),
+        averaged=study.train.ema is not None,
+        mixing=Mixing.asked_by(study.train, seed=study.seed),
     ).profile()
 
 
