@@ -15,6 +15,7 @@ from reelfit.data.listing import Listing
 from reelfit.files import digest, read_json, write_json, write_text
 from reelfit.runs import Run
 from reelfit.stages.feature_models import fit_features, gather_cuts
+from reelfit.stages.leakage import require_no_leak
 from reelfit.stages.networks import train_network
 from reelfit.stages.plans import settled_rungs, shrink
 from reelfit.stages.stage import Context, Stage, Unit
@@ -82,6 +83,7 @@ class Train(Stage):
 
     def gather(self, run: Run, study: Study, listing: Listing, context: Context) -> None:
         """The metrics and the cut features of all units, in the order of models and folds."""
+        require_no_leak(run)  # all folds may have stood before
         parts = []
         for choice in study.models:
             for fold in range(1, study.folds.count + 1):
