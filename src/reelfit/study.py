@@ -122,6 +122,9 @@ class FoldSettings(Settings):
 
     count: int = Field(default=5, ge=2, le=100)
     """Folds; no group of videos ever stands on both sides of one."""
+    near_duplicates: int | None = Field(default=6, ge=0, le=24)
+    """Videos that look alike stay on one side, too: more than half of the frames compared differ by
+    so many of the 64 bits of their fingerprints at the most; null: they are not looked for."""
 
 
 class EvaluateSettings(Settings):

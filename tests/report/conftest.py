@@ -11,6 +11,7 @@ import pytest
 from sklearn import metrics
 
 from reelfit.data.tables import (
+    DUPLICATES,
     FOLDS,
     KFOLD_RESULTS,
     PREDICTIONS,
@@ -19,7 +20,7 @@ from reelfit.data.tables import (
     check_table,
 )
 from reelfit.report import Mistake, ReportContent, Sheet, Strip
-from reelfit.report.content import CURVES, MEMORY, PLANS, STAGES
+from reelfit.report.content import CURVES, MEMORY, PLANS, STAGES, LookAlike
 
 CLASSES = ["real", "tampered"]
 FIVE_CLASSES = ["walking", "running", "standing", "sitting_down", "getting up"]
@@ -254,6 +255,36 @@ def mistake_of(number: int) -> Mistake:
     return Mistake("r2plus1d", video_id(number), video_path(number), label, predicted, 0.93, frames)
 
 
+def duplicates_table(classes: list[str]) -> pl.DataFrame:
+    """A video and its tampered copy, two sources that are one scene, and a row given twice."""
+    rows = [
+        ("look", 4, 0, 1, "source_00", "source_00"),
+        ("look", 2, 10, 14, "source_05", "source_07"),
+        ("content", 0, 20, 20, "source_10", "again"),
+    ]
+    columns = {name: [] for name in DUPLICATES.columns}  # type: dict[str, list[Any]]
+    for kind, distance, first, second, group, other_group in rows:
+        other_path = video_path(second) if kind == "look" else "videos/again.mp4"
+        values = [kind, distance, video_id(first), video_path(first), classes[first % 2], group]
+        values += [video_id(second), other_path, classes[second % 2], other_group]
+        for name, value in zip(columns, values, strict=True):
+            columns[name].append(value)
+    frame = pl.DataFrame(columns, schema_overrides={"distance": pl.Int32})
+    return check_table(frame, DUPLICATES, "duplicates")
+
+
+def look_alike_of(number: int) -> LookAlike:
+    return LookAlike(
+        path=video_path(number),
+        label=CLASSES[number % 2],
+        frames=frames_of(number),
+        other_path=video_path(number + 1),
+        other_label=CLASSES[(number + 1) % 2],
+        other_frames=frames_of(number),
+        distance=4,
+    )
+
+
 STUDY = """task: classify
 videos: {table: videos.csv, path: video_path, label: label, group: source_id}
 memory: {host: 1536MiB}
@@ -310,6 +341,8 @@ def make_content(
         summary=summary_table(predictions, results),
         folds=folds,
         rejected=rejected_table(["videos/empty.mp4", "videos/sound.mp4", "videos/torn.mp4"]),
+        duplicates=duplicates_table(classes),
+        look_alikes=[look_alike_of(0), look_alike_of(10)],
         curves=curves_table(results),
         memory=memory_table(models),
         stages=stages_table(models),
@@ -360,6 +393,8 @@ def bare(content: ReportContent) -> ReportContent:
     return replace(
         one,
         rejected=one.rejected.clear(),
+        duplicates=one.duplicates.clear(),
+        look_alikes=[],
         memory=one.memory.clear(),
         search=one.search.clear(),
         shrunk=[],
@@ -397,6 +432,10 @@ def hostile(content: ReportContent) -> ReportContent:
         summary=renamed(content.summary),
         curves=renamed(content.curves),
         rejected=rejected_table([path]),
+        duplicates=content.duplicates.with_columns(
+            path=pl.lit(path), other_group=pl.lit("<script>alert(12)</script>")
+        ).head(1),
+        look_alikes=[content.look_alikes[0]._replace(path=path, other_label=classes[1])],
         shrunk=["<script>alert(10)</script> [a](javascript:alert(11))"],
         decisions=["<script>alert(8)</script> [a](javascript:alert(9))"],
         classes=classes,

@@ -149,7 +149,7 @@ def test_every_inner_link_has_its_place_and_no_id_stands_twice(page: Page):
 
 def test_pictures_and_drawings_say_what_they_show(page: Page):
     pictures = [attributes for tag, attributes in page.elements if tag == "img"]
-    assert len(pictures) == 6 + 4 * 4
+    assert len(pictures) == 6 + 4 * 4 + 2 * 2
     assert all(attributes["alt"] for attributes in pictures)
     drawings = [attributes for tag, attributes in page.elements if tag == "svg"]
     assert all(a.get("aria-label") or a.get("aria-hidden") == "true" for a in drawings)

@@ -63,6 +63,19 @@ class Mistake(NamedTuple):
     frames: Frames
 
 
+class LookAlike(NamedTuple):
+    """Two videos that look alike, with the frames that the models get."""
+
+    path: str
+    label: str
+    frames: Frames
+    other_path: str
+    other_label: str
+    other_frames: Frames
+    distance: int
+    """Bits of 64 by which their fingerprints differ, in the median over the frames compared."""
+
+
 class Strip(NamedTuple):
     """The frames of one clip, and what was done to them in words."""
 
@@ -83,9 +96,10 @@ class Sheet(NamedTuple):
 class ReportContent:
     """All that the report tells of a run.
 
-    ``predictions``, ``kfold_results``, ``summary``, ``folds``, ``rejected`` and ``search`` keep the
-    schemas of ``data/tables.py``; ``curves``, ``memory``, ``stages`` and ``plans`` have the columns
-    named above. Where there are two classes, the second is the positive one.
+    ``predictions``, ``kfold_results``, ``summary``, ``folds``, ``rejected``, ``search`` and
+    ``duplicates`` keep the schemas of ``data/tables.py``; ``curves``, ``memory``, ``stages`` and
+    ``plans`` have the columns named above. Where there are two classes, the second is the positive
+    one.
     """
 
     title: str
@@ -97,6 +111,8 @@ class ReportContent:
     summary: pl.DataFrame
     folds: pl.DataFrame
     rejected: pl.DataFrame
+    duplicates: pl.DataFrame
+    look_alikes: list[LookAlike]
     curves: pl.DataFrame
     memory: pl.DataFrame
     stages: pl.DataFrame

@@ -5,6 +5,7 @@ import re
 
 from reelfit.report.confusion import READING, confusion_tables
 from reelfit.report.content import ReportContent
+from reelfit.report.duplicates import duplicates_table, duplicates_words
 from reelfit.report.searching import search_tables
 from reelfit.report.tables import (
     Cell,
@@ -58,6 +59,11 @@ def _sections(content: ReportContent) -> list[tuple[str, str, list[Table]]]:
             [stages_table(content), plans_table(content), units_table(content)],
         ),
         ("What was rejected", "", rejected if content.rejected.height else []),
+        (
+            "Videos that look alike",
+            " ".join(duplicates_words(content)),
+            [duplicates_table(content)],
+        ),
         ("Folds", "", [folds_table(content)]),
         ("Environment", "", environment_tables(content.environment)[:1]),
     ]

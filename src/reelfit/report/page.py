@@ -7,6 +7,7 @@ import polars as pl
 
 from reelfit.report.confusion import READING, confusion_tables
 from reelfit.report.content import ReportContent, Sheet, ranked_models
+from reelfit.report.duplicates import duplicates_pictures, duplicates_table, duplicates_words
 from reelfit.report.palette import line_of
 from reelfit.report.pictures import strip_picture
 from reelfit.report.searching import search_tables
@@ -52,6 +53,9 @@ def render_page(content: ReportContent) -> str:
         mistakes=_mistakes(content),
         reasons=reasons_table(content),
         rejected=rejected_table(content),
+        look_alikes=duplicates_pictures(content),
+        duplicates=duplicates_table(content),
+        duplicates_words=duplicates_words(content),
         folds=folds_table(content),
         environment=environment_tables(content.environment),
         **_drawings(content),

@@ -9,6 +9,7 @@ import polars as pl
 
 from reelfit.files import append_json_line, digest, read_json, write_json
 from reelfit.runs import Run, timestamp
+from reelfit.stages.leakage import require_apart, require_no_leak
 from reelfit.stages.stage import Context
 from reelfit.study import Study
 
@@ -44,7 +45,11 @@ def sides_of(run: Run, fold: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Training and validation clips of a fold: copies are of training groups only.
 
     A video that has no features is seen by no model, so that all are judged over the same videos.
+
+    Raises:
+        RunError: something stands on both sides.
     """
+    require_no_leak(run)
     rejected = pl.read_parquet(run.file("rejected.parquet")).filter(pl.col("stage") == "features")
     folds = pl.read_parquet(run.file("folds.parquet")).join(
         rejected, on="path", how="anti", maintain_order="left"
@@ -52,7 +57,9 @@ def sides_of(run: Run, fold: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     clips = pl.read_parquet(run.file("clips.parquet"))
     rows = clips.join(folds, on="video_id", maintain_order="left")
     validation = rows.filter((pl.col("fold") == fold) & (pl.col("copy") == 0))
-    return rows.filter(pl.col("fold") != fold), validation
+    train = rows.filter(pl.col("fold") != fold)
+    require_apart(train, validation, fold=fold)
+    return train, validation
 
 
 def hold_out(rows: pl.DataFrame, *, share: float, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -13,6 +13,7 @@ from reelfit.data.listing import Listing
 from reelfit.files import read_json, read_json_lines, write_text
 from reelfit.runs import Run
 from reelfit.stages.clips import Clips
+from reelfit.stages.look_alikes import look_alikes
 from reelfit.stages.plans import given_up_by
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.study import Study
@@ -31,7 +32,7 @@ class Report(Stage):
     """Gathers what stands in the run's folder and draws it."""
 
     name: ClassVar[str] = "report"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[tuple[str, ...]] = ("evaluate",)
     writes: ClassVar[tuple[str, ...]] = ("report.html", "report.md")
 
@@ -75,6 +76,7 @@ def _content(run: Run, study: Study, classes: list[str], reader: "ShardReader") 
     predictions = tables.read_table(run.file("predictions.parquet"), tables.PREDICTIONS)
     summary = tables.read_table(run.file("summary.parquet"), tables.SUMMARY)
     folds = tables.read_table(run.file("folds.parquet"), tables.FOLDS)
+    duplicates = tables.read_table(run.file("duplicates.parquet"), tables.DUPLICATES)
     clips = tables.read_table(run.file("clips.parquet"), tables.CLIPS)
     device = next((e["device"] for e in reversed(events) if e["event"] == "device"), "unknown")
     return ReportContent(
@@ -87,6 +89,8 @@ def _content(run: Run, study: Study, classes: list[str], reader: "ShardReader") 
         summary=summary,
         folds=folds,
         rejected=tables.read_table(run.file("rejected.parquet"), tables.REJECTED),
+        duplicates=duplicates,
+        look_alikes=look_alikes(duplicates, clips, reader),
         curves=_curves(run),
         memory=memory_table(lines),
         stages=unit_table(events),

@@ -16,6 +16,7 @@ from reelfit.runs import Run
 from reelfit.stages.chosen import with_chosen
 from reelfit.stages.feature_models import fit_features, gather_cuts
 from reelfit.stages.fold import RESULT, begin, is_whole, key_of
+from reelfit.stages.leakage import require_no_leak
 from reelfit.stages.networks import train_network
 from reelfit.stages.plans import settled_rungs, shrink
 from reelfit.stages.stage import Context, Stage, Unit
@@ -85,6 +86,7 @@ class Train(Stage):
 
     def gather(self, run: Run, study: Study, listing: Listing, context: Context) -> None:
         """The metrics and the cut features of all units, in the order of models and folds."""
+        require_no_leak(run)  # all folds may have stood before
         parts = []
         for choice in study.models:
             for fold in range(1, study.folds.count + 1):
