@@ -74,7 +74,7 @@ def close(found: dict[str, float | None], wanted: dict[str, float | None]) -> No
         assert found[name] == (None if value is None else pytest.approx(value, abs=1e-12)), name
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(predictions())
 def test_every_metric_is_scikit_learns(given_predictions: Predictions) -> None:
     targets, scores = given_predictions
@@ -84,7 +84,7 @@ def test_every_metric_is_scikit_learns(given_predictions: Predictions) -> None:
     assert set(found) - set(expected(targets, scores)) == ours
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(predictions(), st.integers(0, 2**32))
 def test_a_weighted_sample_counts_as_that_many_copies_of_it(
     given_predictions: Predictions, seed: int

@@ -20,7 +20,7 @@ from reelfit.metrics.comparison import (
 from reelfit.metrics.resampling import draw_groups, number_groups, resampled
 
 NUM_GROUPS, NUM_FOLDS = 60, 5
-COUNTS = draw_groups(NUM_GROUPS, resamples=200, seed=0)
+COUNTS = list(draw_groups(NUM_GROUPS, resamples=200, seed=0))
 GROUPS = number_groups(f"{number // 2:03d}" for number in range(2 * NUM_GROUPS))
 TARGETS = np.arange(2 * NUM_GROUPS) % 2
 STUDIES = 250

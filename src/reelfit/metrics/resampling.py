@@ -3,16 +3,16 @@
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
-from jaxtyping import Int64, UInt32
+from jaxtyping import Float64, Int64
 
 from reelfit.data.seeds import generator_for
-from reelfit.metrics.metric import Metric, Probabilities, Targets, Values, Weights
+from reelfit.metrics.metric import Metric, Probabilities, Targets, Values
 
 CONFIDENCE = 0.95
-_CHUNK_NUMBERS = 2**18
-"""Weights held at once: 2 MiB, which stays in a processor's cache."""
+BLOCK = 50
+"""Resamples drawn at once, by one generator: another number would be other resamples."""
 
-Counts = UInt32[np.ndarray, "resample group"]
+Counts = Float64[np.ndarray, "resample group"]
 
 
 def number_groups(names: Iterable[str]) -> Int64[np.ndarray, " sample"]:
@@ -20,23 +20,20 @@ def number_groups(names: Iterable[str]) -> Int64[np.ndarray, " sample"]:
     return np.unique(np.array(list(names), dtype=str), return_inverse=True)[1].astype(np.int64)
 
 
-def draw_groups(num_groups: int, *, resamples: int, seed: int) -> Counts:
-    """How often each resample draws each group: as many draws, with repetition, as there are.
+def draw_groups(num_groups: int, *, resamples: int, seed: int) -> Iterator[Counts]:
+    """How often each resample draws each group, some resamples at a time.
 
-    The same seed gives every model the same resamples, so that their differences are paired.
+    As many are drawn, with repetition, as there are. The same seed gives every model the same
+    resamples, so that their differences are paired. Memory: 50 numbers for each group.
     """
-    counts = np.zeros((resamples, num_groups), dtype=np.uint32)
-    for number in range(resamples):
-        drawn = generator_for(seed, "bootstrap", number).integers(num_groups, size=num_groups)
-        counts[number] = np.bincount(drawn, minlength=num_groups)
-    return counts
-
-
-def weigh(counts: Counts, groups: Int64[np.ndarray, " sample"]) -> Iterator[Weights]:
-    """The weights of the samples, some resamples at a time. Memory: 2 MiB, or one resample."""
-    size = max(1, _CHUNK_NUMBERS // max(1, len(groups)))
-    for begin in range(0, len(counts), size):
-        yield counts[begin : begin + size].astype(np.float64)[:, groups]
+    for begin in range(0, resamples, BLOCK):
+        size = min(BLOCK, resamples - begin)
+        drawn = generator_for(seed, "bootstrap", begin).integers(
+            num_groups, size=(size, num_groups)
+        )
+        places = drawn + num_groups * np.arange(size)[:, None]
+        counts = np.bincount(places.ravel(), minlength=size * num_groups)
+        yield counts.reshape(size, num_groups).astype(np.float64)
 
 
 def resampled(
@@ -44,17 +41,20 @@ def resampled(
     targets: Targets,
     probabilities: Probabilities,
     groups: Int64[np.ndarray, " sample"],
-    counts: Counts,
+    draws: Iterable[Counts],
     *,
     on_progress: Callable[[int], None] = lambda _done: None,
-) -> dict[str, Values]:
+) -> dict[str, Float64[np.ndarray, " total"]]:
     """Each metric of each resample; NaN where the resample leaves it undefined.
+
+    Memory: 50 weights for each sample.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), clusters drawn whole.
     """
-    found: dict[str, list[Values]] = {name: [] for name in metrics}
+    found: dict[str, list[Float64[np.ndarray, " block"]]] = {name: [] for name in metrics}
     done = 0
-    for weights in weigh(counts, groups):
+    for counts in draws:
+        weights = counts[:, groups]
         for name, metric in metrics.items():
             found[name].append(metric.values(targets, probabilities, weights))
         done += len(weights)

@@ -27,14 +27,7 @@ def fit_features(
 
     torch.set_num_threads(context.threads)
     folder = run.fold(choice_id, fold)
-    features = pl.read_parquet(run.file("features.parquet"))
-    names = features.columns[1:]
-    train, validation = (
-        rows.filter(pl.col("copy") == 0)
-        .select("video_id", "group", "target")
-        .join(features, on="video_id", maintain_order="left")
-        for rows in sides_of(run, fold)
-    )
+    train, validation, names = sides_with_features(run, fold)
     weights = model.fit(
         train.select(names).to_numpy(),
         train["target"].cast(pl.Int64).to_numpy(),
@@ -56,6 +49,18 @@ def fit_features(
     write_table(cuts, folder / CUTS, CUT_FEATURES)
     context.report_progress(1, 1)
     return {"num_train": train.height, "num_validation": validation.height, "best_epoch": 0}
+
+
+def sides_with_features(run: Run, fold: int) -> tuple[pl.DataFrame, pl.DataFrame, list[str]]:
+    """Training and validation videos of a fold with their features, and the features' names."""
+    features = pl.read_parquet(run.file("features.parquet"))
+    train, validation = (
+        rows.filter(pl.col("copy") == 0)
+        .select("video_id", "group", "target")
+        .join(features, on="video_id", maintain_order="left")
+        for rows in sides_of(run, fold)
+    )
+    return train, validation, features.columns[1:]
 
 
 def gather_cuts(run: Run, study: Study, context: Context) -> None:
