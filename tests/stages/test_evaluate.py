@@ -142,6 +142,8 @@ def test_a_label_that_leaks_through_the_bit_rate_is_found_and_the_fact_named(tra
     run = trained()
     run.bit_rates = run.bit_rates + 6000 * (np.arange(60) % 2)
     facts = run.write().evaluate().table("control_facts")
+    assert run.table("permutations").height == 0
+    assert all(done <= total for done, total in run.told)
     assert facts.row(0, named=True)["low"] > 0.5
     leaking = facts.slice(1).filter(pl.col("low") > 0.5)["fact"].to_list()
     assert set(leaking) == {"bit_rate", "bits_per_pixel"}
@@ -160,12 +162,6 @@ def test_permuted_labels_say_which_way_was_taken_and_what_they_reach(evaluated_r
     fitted = one(found, model="handcrafted_logistic")
     assert fitted["mean"] == pytest.approx(0.5, abs=0.15)
     assert 0 < fitted["p"] <= 1
-
-
-def test_without_permutations_there_are_none(trained) -> None:
-    run = trained().write().evaluate()
-    assert run.table("permutations").height == 0
-    assert all(done <= total for done, total in run.told)
 
 
 def test_a_probability_that_is_no_number_names_the_model_and_the_videos(trained) -> None:
@@ -198,5 +194,6 @@ def test_more_classes_are_judged_as_two_are(trained) -> None:
             )
             spread.write_parquet(path)
     found = run.evaluate()
+    assert found.table("permutations")["p"].null_count() == 0
     assert found.table("adjusted")["threshold"].null_count() == 120
     assert found.table("comparison")["difference"].null_count() == 0
