@@ -5,7 +5,7 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Any, Final
 
-from reelfit.data.listing import Listing, read_listing
+from reelfit.data.listing import Listing
 from reelfit.errors import OutOfMemoryError
 from reelfit.files import digest, write_json
 from reelfit.memory.plan import Plan
@@ -97,24 +97,6 @@ def run_stages(
         display.end(stage)
     if only is None:
         write_json(run.state / "finished.json", {"ended": timestamp()})
-
-
-def listing_of(study: Study) -> Listing:
-    """The rows that the study's table or folder gives.
-
-    Raises:
-        StudyError: as ``read_listing``.
-    """
-    videos = study.videos
-    return read_listing(
-        table=videos.table,
-        folder=videos.folder,
-        root=videos.root,
-        path=videos.path,
-        label=videos.label,
-        group=videos.group,
-        classes=videos.classes,
-    )
 
 
 def stage_keys(study: Study, listing: Listing) -> list[tuple[Stage, str]]:

@@ -132,6 +132,18 @@ class EvaluateSettings(Settings):
 
     bootstrap: int = Field(default=1000, ge=100)
     """Resamples of whole groups behind each 95 % interval."""
+    subsets: tuple[str, ...] = ()
+    """Columns of the table, such as platform, by whose values results are told apart, too."""
+    permutations: int = Field(default=0, ge=0, le=100_000)
+    """Times that labels are dealt out anew, to see what each model would reach if they meant
+    nothing; a model on features is fitted anew each time, the predictions of others are kept."""
+
+    @model_validator(mode="after")
+    def _subsets_differ(self) -> "EvaluateSettings":
+        twice = sorted({name for name in self.subsets if self.subsets.count(name) > 1})
+        if twice:
+            raise ValueError(f"the column {twice[0]} stands twice in subsets: once is enough")
+        return self
 
 
 class LaunchSettings(Settings):

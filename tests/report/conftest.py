@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from sklearn import metrics
 
+from reelfit.data.evaluation_tables import CONTROL_FACTS, PERMUTATIONS, frame_of
 from reelfit.data.tables import (
     DUPLICATES,
     FOLDS,
@@ -19,8 +20,12 @@ from reelfit.data.tables import (
     SUMMARY,
     check_table,
 )
-from reelfit.report import Mistake, ReportContent, Sheet, Strip
+from reelfit.metrics import METRICS
+from reelfit.metrics.resampling import middle
+from reelfit.report import Evaluation, Mistake, ReportContent, Sheet, Strip
 from reelfit.report.content import CURVES, MEMORY, PLANS, STAGES, LookAlike
+from reelfit.stages import judging
+from reelfit.stages.comparing import comparison_table, judged
 
 CLASSES = ["real", "tampered"]
 FIVE_CLASSES = ["walking", "running", "standing", "sitting_down", "getting up"]
@@ -162,6 +167,76 @@ def summary_table(predictions: pl.DataFrame, results: pl.DataFrame) -> pl.DataFr
             )
     frame = pl.DataFrame(rows, schema_overrides={"best_fold": pl.Int32})
     return check_table(frame, SUMMARY, "summary")
+
+
+CONTROL = "container facts"
+
+
+def evaluation_of(predictions: pl.DataFrame, results: pl.DataFrame) -> Evaluation:
+    """What the evaluation makes of these predictions, with few resamples; the control knows
+    nothing."""
+    how = {"resamples": 100, "seed": 0}
+    models = {
+        model: predictions.filter(pl.col("model") == model)
+        for model in predictions["model"].unique(maintain_order=True)
+    }
+    first = next(iter(models.values()))
+    columns = first.select(
+        "video_id",
+        pl.when(pl.col("group").str.ends_with("1"))
+        .then(pl.lit("phone"))
+        .otherwise(pl.lit("<web>"))
+        .alias("platform"),
+        pl.when(pl.col("group") < "source_03")
+        .then(pl.lit("h264"))
+        .otherwise(pl.lit("hevc"))
+        .alias("codec"),
+    )
+    shuffled = first["probabilities"].sample(first.height, shuffle=True, seed=5)
+    control = first.with_columns(model=pl.lit(CONTROL), probabilities=shuffled)
+
+    def seen(model: str, of_model: pl.DataFrame) -> Any:
+        samples = judging.bootstrap(of_model, metrics=("roc_auc",), **how)["roc_auc"]
+        value = METRICS["roc_auc"].value(*judging.arrays(of_model))
+        return judged(model, results.filter(pl.col("model") == model), value, samples)
+
+    beside = seen(CONTROL, control)
+    beside = beside._replace(by_fold=np.full(NUM_FOLDS, 0.5))
+    low, high = middle(beside.resampled)
+    facts = [
+        {"fact": "all facts", "value": beside.value, "low": low, "high": high},
+        {"fact": "bit_rate", "value": 0.52, "low": 0.41, "high": 0.63},
+    ]
+    permutations = [
+        {
+            "model": model,
+            "way": "refit" if model == HANDCRAFTED else "labels",
+            "permutations": 99,
+            "value": 0.8,
+            "mean": 0.5,
+            "low": 0.4,
+            "high": 0.6,
+            "p": 0.01,
+        }
+        for model in models
+    ]
+    adjusted = {model: judging.adjust(of_model) for model, of_model in models.items()}
+    return Evaluation(
+        group_summary=pl.concat(judging.by_group(each, **how) for each in models.values()),
+        subsets=pl.concat(judging.by_subset(each, columns, **how) for each in models.values()),
+        adjusted=pl.concat(adjusted.values()),
+        calibration=pl.concat(
+            judging.calibration(each, adjusted[model]) for model, each in models.items()
+        ),
+        comparison=comparison_table(
+            [seen(model, each) for model, each in models.items()],
+            beside,
+            results,
+            num_groups=NUM_SOURCES,
+        ),
+        control_facts=frame_of(facts, CONTROL_FACTS),
+        permutations=frame_of(permutations, PERMUTATIONS),
+    )
 
 
 def curves_table(results: pl.DataFrame) -> pl.DataFrame:
@@ -339,6 +414,7 @@ def make_content(
         predictions=predictions,
         kfold_results=results,
         summary=summary_table(predictions, results),
+        evaluation=evaluation_of(predictions, results),
         folds=folds,
         rejected=rejected_table(["videos/empty.mp4", "videos/sound.mp4", "videos/torn.mp4"]),
         duplicates=duplicates_table(classes),
@@ -387,6 +463,18 @@ def wide() -> ReportContent:
 
 
 @pytest.fixture(scope="session")
+def crowd() -> ReportContent:
+    """25 models, of which many are alike."""
+    families = ("handcrafted_logistic", "naive_cnn", "cnn_gru", "slowfast", "videomae")
+    skills = {HANDCRAFTED: 0.3} | {
+        f"{family}_{size}": 0.2 + 0.25 * place + 0.1 * step
+        for place, family in enumerate(families)
+        for step, size in enumerate(("tiny", "small", "base", "attention", "multi_scale"))
+    }
+    return make_content(skills=dict(list(skills.items())[:25]))
+
+
+@pytest.fixture(scope="session")
 def bare(content: ReportContent) -> ReportContent:
     """One model that was fitted at once, and nothing that a run may lack."""
     one = make_content(skills={HANDCRAFTED: 0.5})
@@ -407,6 +495,9 @@ def bare(content: ReportContent) -> ReportContent:
             for name in ("out_of_fold", "low", "high", "standard_deviation")
         ),
         kfold_results=one.kfold_results.with_columns(value=pl.lit(None, pl.Float64)),
+        evaluation=Evaluation(
+            **{name: table.clear() for name, table in vars(one.evaluation).items()}
+        ),
         stages=one.stages.with_columns(host_peak_mb=pl.lit(None, pl.Float64)),
     )
 
@@ -430,6 +521,17 @@ def hostile(content: ReportContent) -> ReportContent:
         predictions=renamed(content.predictions),
         kfold_results=renamed(content.kfold_results),
         summary=renamed(content.summary),
+        evaluation=Evaluation(
+            **{
+                name: renamed(table) if "model" in table.columns else table
+                for name, table in vars(content.evaluation).items()
+            }
+            | {
+                "comparison": content.evaluation.comparison.with_columns(
+                    pl.col("first", "second").replace(names)
+                )
+            }
+        ),
         curves=renamed(content.curves),
         rejected=rejected_table([path]),
         duplicates=content.duplicates.with_columns(

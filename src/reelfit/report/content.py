@@ -93,6 +93,19 @@ class Sheet(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Evaluation:
+    """What was found beside the summary, with the schemas of ``data/evaluation_tables.py``."""
+
+    group_summary: pl.DataFrame
+    subsets: pl.DataFrame
+    adjusted: pl.DataFrame
+    calibration: pl.DataFrame
+    comparison: pl.DataFrame
+    control_facts: pl.DataFrame
+    permutations: pl.DataFrame
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ReportContent:
     """All that the report tells of a run.
 
@@ -109,6 +122,7 @@ class ReportContent:
     predictions: pl.DataFrame
     kfold_results: pl.DataFrame
     summary: pl.DataFrame
+    evaluation: Evaluation
     folds: pl.DataFrame
     rejected: pl.DataFrame
     duplicates: pl.DataFrame

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from reelfit.models.model import FeatureModel, Weights
 
 CUTS = "cut_features.parquet"
+_KNOWN = ("video_id", "group", "target")
 
 
 def fit_features(
@@ -27,9 +28,8 @@ def fit_features(
 
     torch.set_num_threads(context.threads)
     folder = run.fold(choice_id, fold)
-    sides = sides_of(run, fold)
-    train, validation = (_with_features(run, rows) for rows in sides)
-    names, weights = _fit(run, study, model, train)
+    train, validation, names = sides_with_features(run, fold)
+    weights = _fit(run, study, model, train)
     cuts = _cut_table(model.cuts(weights), names, choice_id, fold)
     tensors = {name: torch.from_numpy(value) for name, value in weights.items()}
     facts = {"features": names, "cut": cuts.select("feature", "reason").rows()}
@@ -47,6 +47,12 @@ def fit_features(
     return {"num_train": train.height, "num_validation": validation.height, "best_epoch": 0}
 
 
+def sides_with_features(run: Run, fold: int) -> tuple[pl.DataFrame, pl.DataFrame, list[str]]:
+    """Training and validation videos of a fold with their features, and the features' names."""
+    train, validation = (_with_features(run, rows) for rows in sides_of(run, fold))
+    return train, validation, train.columns[len(_KNOWN) :]
+
+
 def judge_features(
     run: Run, study: Study, model: "FeatureModel", train: pl.DataFrame, judged: pl.DataFrame
 ) -> dict[str, float | None]:
@@ -54,7 +60,8 @@ def judge_features(
     import numpy as np
 
     train, judged = _with_features(run, train), _with_features(run, judged)
-    names, weights = _fit(run, study, model, train)
+    weights = _fit(run, study, model, train)
+    names = train.columns[len(_KNOWN) :]
     probabilities = model.probabilities(weights, judged.select(names).to_numpy())
     targets = judged["target"].cast(pl.Int64).to_numpy()
     right = probabilities[np.arange(len(targets)), targets]
@@ -63,23 +70,19 @@ def judge_features(
 
 
 def _with_features(run: Run, clips: pl.DataFrame) -> pl.DataFrame:
-    """The videos of some clips, each once, with their features in the columns from the fourth."""
+    """The videos of some clips, each once, with their features after what is known of them."""
     features = pl.read_parquet(run.file("features.parquet"))
-    originals = clips.filter(pl.col("copy") == 0).select("video_id", "group", "target")
+    originals = clips.filter(pl.col("copy") == 0).select(_KNOWN)
     return originals.join(features, on="video_id", maintain_order="left")
 
 
-def _fit(
-    run: Run, study: Study, model: "FeatureModel", train: pl.DataFrame
-) -> tuple[list[str], "Weights"]:
-    names = train.columns[3:]
-    weights = model.fit(
-        train.select(names).to_numpy(),
+def _fit(run: Run, study: Study, model: "FeatureModel", train: pl.DataFrame) -> "Weights":
+    return model.fit(
+        train.select(train.columns[len(_KNOWN) :]).to_numpy(),
         train["target"].cast(pl.Int64).to_numpy(),
         num_classes=len(run.facts()["classes"]),
         balanced=study.train.balance != "none",
     )
-    return names, weights
 
 
 def gather_cuts(run: Run, study: Study, context: Context) -> None:

@@ -20,7 +20,7 @@ from reelfit.study import Study
 
 if TYPE_CHECKING:
     from reelfit.data.shards import ShardReader
-    from reelfit.report import Mistake, Sheet
+    from reelfit.report import Evaluation, Mistake, Sheet
 
 MISTAKES = 6
 SHEETS_PER_CLASS = 2
@@ -87,6 +87,7 @@ def _content(run: Run, study: Study, classes: list[str], reader: "ShardReader") 
         predictions=predictions,
         kfold_results=tables.read_table(run.file("kfold_results.feather"), tables.KFOLD_RESULTS),
         summary=summary,
+        evaluation=_evaluation(run),
         folds=folds,
         rejected=tables.read_table(run.file("rejected.parquet"), tables.REJECTED),
         duplicates=duplicates,
@@ -102,6 +103,22 @@ def _content(run: Run, study: Study, classes: list[str], reader: "ShardReader") 
         mistakes=_mistakes(_best_model(summary), predictions, folds, clips, classes, reader),
         contact_sheet=_sheets(folds, clips, classes, reader),
         elapsed_seconds=worked_seconds(events),
+    )
+
+
+def _evaluation(run: Run) -> "Evaluation":
+    from reelfit.data import evaluation_tables as schemas
+    from reelfit.data.tables import read_table
+    from reelfit.report import Evaluation
+
+    return Evaluation(
+        group_summary=read_table(run.file("group_summary.parquet"), schemas.GROUP_SUMMARY),
+        subsets=read_table(run.file("subsets.parquet"), schemas.SUBSETS),
+        adjusted=read_table(run.file("adjusted.parquet"), schemas.ADJUSTED),
+        calibration=read_table(run.file("calibration.parquet"), schemas.CALIBRATION),
+        comparison=read_table(run.file("comparison.parquet"), schemas.COMPARISON),
+        control_facts=read_table(run.file("control_facts.parquet"), schemas.CONTROL_FACTS),
+        permutations=read_table(run.file("permutations.parquet"), schemas.PERMUTATIONS),
     )
 
 
