@@ -14,12 +14,12 @@ import torch
 from reelfit.data.tables import DUPLICATES, FOLDS, read_table
 from reelfit.errors import RunError, StudyError
 from reelfit.memory.record import MemoryLog
-from reelfit.pipeline import listing_of
 from reelfit.runs import Run, start_run
 from reelfit.stages.clips import Clips
 from reelfit.stages.fold import sides_of
 from reelfit.stages.index import Index
 from reelfit.stages.leakage import require_apart, require_no_leak
+from reelfit.stages.listed import listing_of
 from reelfit.stages.split import Split
 from reelfit.stages.stage import Context
 from reelfit.study import Study
