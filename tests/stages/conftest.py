@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from reelfit.data.tables import FOLDS, INDEX, PREDICTIONS
+from reelfit.data.tables import DUPLICATES, FOLDS, INDEX, PREDICTIONS
 from reelfit.files import write_json
 from reelfit.memory.record import MemoryLog
 from reelfit.runs import Run
@@ -72,6 +72,7 @@ class Judged:
         folds = typed([{name: row[name] for name in FOLDS.columns} for row in rows], FOLDS)
         folds = folds.sort("video_id")
         folds.write_parquet(self.run.file("folds.parquet"))
+        typed([], DUPLICATES).write_parquet(self.run.file("duplicates.parquet"))
         folds.select("video_id", copy=pl.lit(0)).write_parquet(self.run.file("clips.parquet"))
         schema = {"path": pl.String, "stage": pl.String}
         pl.DataFrame(schema=schema).write_parquet(self.run.file("rejected.parquet"))
