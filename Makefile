@@ -27,6 +27,7 @@ bench:                ## every claim measured anew; results dated under benchmar
 	$(RUN) python benchmarks/augment.py
 	$(RUN) python benchmarks/overhead.py
 	$(RUN) python benchmarks/features.py
+	$(RUN) python benchmarks/duplicates.py
 	$(RUN) python benchmarks/originals.py
 	$(RUN) python benchmarks/rivals.py
 	$(RUN) python benchmarks/loading.py

@@ -18,6 +18,7 @@ ROWS = (100, 1_000, 10_000)
 STUDY = """\
 videos: {table: videos.csv, path: path, label: label}
 clips: {frames: 4, size: 32, copies: 0}
+folds: {near_duplicates: null}
 models: [handcrafted_logistic]
 evaluate: {bootstrap: 100}
 """

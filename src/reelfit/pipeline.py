@@ -5,7 +5,7 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Any, Final
 
-from reelfit.data.listing import Listing, read_listing
+from reelfit.data.listing import Listing
 from reelfit.errors import OutOfMemoryError
 from reelfit.files import digest, write_json
 from reelfit.memory.plan import Plan
@@ -17,6 +17,7 @@ from reelfit.stages.features import Features
 from reelfit.stages.index import Index
 from reelfit.stages.profile import ProfileModels
 from reelfit.stages.report import Report
+from reelfit.stages.search import Search
 from reelfit.stages.split import Split
 from reelfit.stages.stage import GATHER, Stage, Unit
 from reelfit.stages.train import Train
@@ -26,9 +27,10 @@ STAGES: Final[tuple[Stage, ...]] = (
     Check(),
     ProfileModels(),
     Index(),
-    Split(),
     Clips(),
+    Split(),
     Features(),
+    Search(),
     Train(),
     Evaluate(),
     Report(),
@@ -95,24 +97,6 @@ def run_stages(
         display.end(stage)
     if only is None:
         write_json(run.state / "finished.json", {"ended": timestamp()})
-
-
-def listing_of(study: Study) -> Listing:
-    """The rows that the study's table or folder gives.
-
-    Raises:
-        StudyError: as ``read_listing``.
-    """
-    videos = study.videos
-    return read_listing(
-        table=videos.table,
-        folder=videos.folder,
-        root=videos.root,
-        path=videos.path,
-        label=videos.label,
-        group=videos.group,
-        classes=videos.classes,
-    )
 
 
 def stage_keys(study: Study, listing: Listing) -> list[tuple[Stage, str]]:

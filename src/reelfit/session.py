@@ -24,8 +24,9 @@ from reelfit.memory.budget import (
 from reelfit.memory.devices import ask_devices
 from reelfit.memory.plan import Plan
 from reelfit.memory.record import MemoryLog, host_memory
-from reelfit.pipeline import Display, all_stand, is_same_work, listing_of, run_stages
+from reelfit.pipeline import Display, all_stand, is_same_work, run_stages
 from reelfit.runs import Run, find_run, held, start_run
+from reelfit.stages.listed import listing_of
 from reelfit.stages.plans import plans_of
 from reelfit.study import Study
 

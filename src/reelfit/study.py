@@ -7,11 +7,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from reelfit.files import digest
 from reelfit.memory.budget import MemorySettings
+from reelfit.search.settings import OF_TRAINING, SearchSettings
 from reelfit.settings import NO_EFFECT, Settings
 from reelfit.training.settings import TrainSettings
 from reelfit.video.sample import SAMPLINGS
 
-FOLDERS_OF_A_RUN = ("logs", "state")
+FOLDERS_OF_A_RUN = ("logs", "search", "state")
 """Names that stand in a run's folder beside the models' own."""
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 
@@ -121,6 +122,9 @@ class FoldSettings(Settings):
 
     count: int = Field(default=5, ge=2, le=100)
     """Folds; no group of videos ever stands on both sides of one."""
+    near_duplicates: int | None = Field(default=6, ge=0, le=24)
+    """Videos that look alike stay on one side, too: more than half of the frames compared differ by
+    so many of the 64 bits of their fingerprints at the most; null: they are not looked for."""
 
 
 class EvaluateSettings(Settings):
@@ -128,6 +132,18 @@ class EvaluateSettings(Settings):
 
     bootstrap: int = Field(default=1000, ge=100)
     """Resamples of whole groups behind each 95 % interval."""
+    subsets: tuple[str, ...] = ()
+    """Columns of the table, such as platform, by whose values results are told apart, too."""
+    permutations: int = Field(default=0, ge=0, le=100_000)
+    """Times that labels are dealt out anew, to see what each model would reach if they meant
+    nothing; a model on features is fitted anew each time, the predictions of others are kept."""
+
+    @model_validator(mode="after")
+    def _subsets_differ(self) -> "EvaluateSettings":
+        twice = sorted({name for name in self.subsets if self.subsets.count(name) > 1})
+        if twice:
+            raise ValueError(f"the column {twice[0]} stands twice in subsets: once is enough")
+        return self
 
 
 class LaunchSettings(Settings):
@@ -188,6 +204,9 @@ class Study(Settings):
     frames, half of its width. It is another model then; the report says so first."""
     train: TrainSettings = TrainSettings()
     """How each model is trained on each fold."""
+    search: SearchSettings | None = None
+    """Settings to be found for each model on each fold before it is trained; null takes those that
+    stand here."""
     evaluate: EvaluateSettings = EvaluateSettings()
     """How results are judged."""
     launch: LaunchSettings = Field(default=LaunchSettings(), json_schema_extra=NO_EFFECT)
@@ -202,6 +221,12 @@ class Study(Settings):
         if twice:
             raise ValueError(f"two models are called {twice[0]}: give one of them an id of its own")
         taken = sorted(set(ids) & set(FOLDERS_OF_A_RUN))
+        owners = {place.partition(".")[0] for place in (self.search.space if self.search else ())}
+        unknown = sorted(owners - {OF_TRAINING, *ids})
+        if unknown:
+            raise ValueError(
+                f"search.space: {unknown[0]} is not the id of a model here: {', '.join(ids)}"
+            )
         if taken:
             raise ValueError(f"no model can be called {taken[0]}: a run keeps its own files there")
         return self

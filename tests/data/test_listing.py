@@ -181,3 +181,21 @@ def test_a_list_that_is_not_there_is_named(tmp_path):
     (tmp_path / "set" / "fake").mkdir(parents=True)
     with pytest.raises(StudyError, match="the class fake is empty"):
         read_listing(table=None, folder=tmp_path / "set")
+
+
+def test_columns_asked_for_are_carried_as_they_are_whatever_they_are_called(tmp_path):
+    text = "path,label,platform,file,row\na.mp4,x,phone,f1,r1\na.mp4,x,web,f2,r2\nb.mp4,y, ,f3,r3\n"
+    found = listed(tmp_path, text, columns=["platform", "file", "row"])
+    assert found.rows.columns == ["row", "path", "label", "group", "file"]
+    assert found.columns.to_dicts() == [
+        {"platform": "phone", "file": "f1", "row": "r1"},
+        {"platform": None, "file": "f3", "row": "r3"},
+    ]
+    assert found.digest == listed(tmp_path, text).digest
+
+
+def test_a_column_that_is_not_there_is_named_with_the_nearest(tmp_path):
+    with pytest.raises(StudyError, match=r"evaluate\.subsets: .* platfrm; did you mean platform"):
+        listed(tmp_path, "path,label,platform\na.mp4,x,p\nb.mp4,y,p\n", columns=["platfrm"])
+    with pytest.raises(StudyError, match=r"folder has no column platform"):
+        read_listing(table=None, folder=tmp_path, columns=["platform"])

@@ -8,7 +8,7 @@ import pytest
 
 from command_line import STUDY, reelfit
 from reelfit.errors import StudyError
-from reelfit.pipeline import listing_of
+from reelfit.stages.listed import listing_of
 from reelfit.study_yaml import explain, read_study
 
 GOOD = STUDY + "seed: 0\n"

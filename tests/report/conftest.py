@@ -1,6 +1,7 @@
 """A run as the report gets it: 48 videos of 24 sources, three models, five folds."""
 
 import hashlib
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,9 @@ import polars as pl
 import pytest
 from sklearn import metrics
 
+from reelfit.data.evaluation_tables import CONTROL_FACTS, PERMUTATIONS, frame_of
 from reelfit.data.tables import (
+    DUPLICATES,
     FOLDS,
     KFOLD_RESULTS,
     PREDICTIONS,
@@ -17,8 +20,12 @@ from reelfit.data.tables import (
     SUMMARY,
     check_table,
 )
-from reelfit.report import Mistake, ReportContent, Sheet, Strip
-from reelfit.report.content import CURVES, MEMORY, PLANS, STAGES
+from reelfit.metrics import METRICS
+from reelfit.metrics.resampling import middle
+from reelfit.report import Evaluation, Mistake, ReportContent, Sheet, Strip
+from reelfit.report.content import CURVES, MEMORY, PLANS, STAGES, LookAlike
+from reelfit.stages import judging
+from reelfit.stages.comparing import comparison_table, judged
 
 CLASSES = ["real", "tampered"]
 FIVE_CLASSES = ["walking", "running", "standing", "sitting_down", "getting up"]
@@ -162,6 +169,76 @@ def summary_table(predictions: pl.DataFrame, results: pl.DataFrame) -> pl.DataFr
     return check_table(frame, SUMMARY, "summary")
 
 
+CONTROL = "container facts"
+
+
+def evaluation_of(predictions: pl.DataFrame, results: pl.DataFrame) -> Evaluation:
+    """What the evaluation makes of these predictions, with few resamples; the control knows
+    nothing."""
+    how = {"resamples": 100, "seed": 0}
+    models = {
+        model: predictions.filter(pl.col("model") == model)
+        for model in predictions["model"].unique(maintain_order=True)
+    }
+    first = next(iter(models.values()))
+    columns = first.select(
+        "video_id",
+        pl.when(pl.col("group").str.ends_with("1"))
+        .then(pl.lit("phone"))
+        .otherwise(pl.lit("<web>"))
+        .alias("platform"),
+        pl.when(pl.col("group") < "source_03")
+        .then(pl.lit("h264"))
+        .otherwise(pl.lit("hevc"))
+        .alias("codec"),
+    )
+    shuffled = first["probabilities"].sample(first.height, shuffle=True, seed=5)
+    control = first.with_columns(model=pl.lit(CONTROL), probabilities=shuffled)
+
+    def seen(model: str, of_model: pl.DataFrame) -> Any:
+        samples = judging.bootstrap(of_model, metrics=("roc_auc",), **how)["roc_auc"]
+        value = METRICS["roc_auc"].value(*judging.arrays(of_model))
+        return judged(model, results.filter(pl.col("model") == model), value, samples)
+
+    beside = seen(CONTROL, control)
+    beside = beside._replace(by_fold=np.full(NUM_FOLDS, 0.5))
+    low, high = middle(beside.resampled)
+    facts = [
+        {"fact": "all facts", "value": beside.value, "low": low, "high": high},
+        {"fact": "bit_rate", "value": 0.52, "low": 0.41, "high": 0.63},
+    ]
+    permutations = [
+        {
+            "model": model,
+            "way": "refit" if model == HANDCRAFTED else "labels",
+            "permutations": 99,
+            "value": 0.8,
+            "mean": 0.5,
+            "low": 0.4,
+            "high": 0.6,
+            "p": 0.01,
+        }
+        for model in models
+    ]
+    adjusted = {model: judging.adjust(of_model) for model, of_model in models.items()}
+    return Evaluation(
+        group_summary=pl.concat(judging.by_group(each, **how) for each in models.values()),
+        subsets=pl.concat(judging.by_subset(each, columns, **how) for each in models.values()),
+        adjusted=pl.concat(adjusted.values()),
+        calibration=pl.concat(
+            judging.calibration(each, adjusted[model]) for model, each in models.items()
+        ),
+        comparison=comparison_table(
+            [seen(model, each) for model, each in models.items()],
+            beside,
+            results,
+            num_groups=NUM_SOURCES,
+        ),
+        control_facts=frame_of(facts, CONTROL_FACTS),
+        permutations=frame_of(permutations, PERMUTATIONS),
+    )
+
+
 def curves_table(results: pl.DataFrame) -> pl.DataFrame:
     """Of the handcrafted model, as training writes them, one value of each metric at epoch 0."""
     rows: list[tuple[str, int, int, str, str, float | None]] = []
@@ -253,6 +330,36 @@ def mistake_of(number: int) -> Mistake:
     return Mistake("r2plus1d", video_id(number), video_path(number), label, predicted, 0.93, frames)
 
 
+def duplicates_table(classes: list[str]) -> pl.DataFrame:
+    """A video and its tampered copy, two sources that are one scene, and a row given twice."""
+    rows = [
+        ("look", 4, 0, 1, "source_00", "source_00"),
+        ("look", 2, 10, 14, "source_05", "source_07"),
+        ("content", 0, 20, 20, "source_10", "again"),
+    ]
+    columns = {name: [] for name in DUPLICATES.columns}  # type: dict[str, list[Any]]
+    for kind, distance, first, second, group, other_group in rows:
+        other_path = video_path(second) if kind == "look" else "videos/again.mp4"
+        values = [kind, distance, video_id(first), video_path(first), classes[first % 2], group]
+        values += [video_id(second), other_path, classes[second % 2], other_group]
+        for name, value in zip(columns, values, strict=True):
+            columns[name].append(value)
+    frame = pl.DataFrame(columns, schema_overrides={"distance": pl.Int32})
+    return check_table(frame, DUPLICATES, "duplicates")
+
+
+def look_alike_of(number: int) -> LookAlike:
+    return LookAlike(
+        path=video_path(number),
+        label=CLASSES[number % 2],
+        frames=frames_of(number),
+        other_path=video_path(number + 1),
+        other_label=CLASSES[(number + 1) % 2],
+        other_frames=frames_of(number),
+        distance=4,
+    )
+
+
 STUDY = """task: classify
 videos: {table: videos.csv, path: video_path, label: label, group: source_id}
 memory: {host: 1536MiB}
@@ -261,6 +368,28 @@ folds: {count: 5}
 models: [handcrafted_logistic, naive_cnn, r2plus1d]
 train: {epochs: 12, effective_batch: 16}
 """
+
+
+def search_of(models: list[str]) -> pl.DataFrame:
+    """Three trials for the first network on two folds; the second of each is chosen."""
+    values = [{"train.learning_rate": 10.0**-trial, "net.channels": [8, 16]} for trial in (2, 3, 4)]
+    rows = [
+        {
+            "model": models[-1],
+            "fold": fold,
+            "trial": trial,
+            "values": json.dumps(values[trial]),
+            "metric": "roc_auc",
+            "value": None if trial == 2 else 0.7 + trial / 10,
+            "epochs": 3,
+            "pruned": trial == 0,
+            "chosen": trial == 1,
+        }
+        for fold in (1, 2)
+        for trial in range(3)
+    ]
+    kinds = {"fold": pl.Int32, "trial": pl.Int32, "epochs": pl.Int32}
+    return pl.DataFrame(rows, schema_overrides=kinds)
 
 
 def make_content(
@@ -285,12 +414,16 @@ def make_content(
         predictions=predictions,
         kfold_results=results,
         summary=summary_table(predictions, results),
+        evaluation=evaluation_of(predictions, results),
         folds=folds,
         rejected=rejected_table(["videos/empty.mp4", "videos/sound.mp4", "videos/torn.mp4"]),
+        duplicates=duplicates_table(classes),
+        look_alikes=[look_alike_of(0), look_alike_of(10)],
         curves=curves_table(results),
         memory=memory_table(models),
         stages=stages_table(models),
         plans=plans_table(models),
+        search=search_of(models),
         shrunk=[],
         decisions=[
             "r2plus1d, fold 3: the micro-batch went from 8 to 4 after a shortage of memory; "
@@ -330,13 +463,28 @@ def wide() -> ReportContent:
 
 
 @pytest.fixture(scope="session")
+def crowd() -> ReportContent:
+    """25 models, of which many are alike."""
+    families = ("handcrafted_logistic", "naive_cnn", "cnn_gru", "slowfast", "videomae")
+    skills = {HANDCRAFTED: 0.3} | {
+        f"{family}_{size}": 0.2 + 0.25 * place + 0.1 * step
+        for place, family in enumerate(families)
+        for step, size in enumerate(("tiny", "small", "base", "attention", "multi_scale"))
+    }
+    return make_content(skills=dict(list(skills.items())[:25]))
+
+
+@pytest.fixture(scope="session")
 def bare(content: ReportContent) -> ReportContent:
     """One model that was fitted at once, and nothing that a run may lack."""
     one = make_content(skills={HANDCRAFTED: 0.5})
     return replace(
         one,
         rejected=one.rejected.clear(),
+        duplicates=one.duplicates.clear(),
+        look_alikes=[],
         memory=one.memory.clear(),
+        search=one.search.clear(),
         shrunk=[],
         decisions=[],
         mistakes=[],
@@ -347,6 +495,9 @@ def bare(content: ReportContent) -> ReportContent:
             for name in ("out_of_fold", "low", "high", "standard_deviation")
         ),
         kfold_results=one.kfold_results.with_columns(value=pl.lit(None, pl.Float64)),
+        evaluation=Evaluation(
+            **{name: table.clear() for name, table in vars(one.evaluation).items()}
+        ),
         stages=one.stages.with_columns(host_peak_mb=pl.lit(None, pl.Float64)),
     )
 
@@ -370,8 +521,23 @@ def hostile(content: ReportContent) -> ReportContent:
         predictions=renamed(content.predictions),
         kfold_results=renamed(content.kfold_results),
         summary=renamed(content.summary),
+        evaluation=Evaluation(
+            **{
+                name: renamed(table) if "model" in table.columns else table
+                for name, table in vars(content.evaluation).items()
+            }
+            | {
+                "comparison": content.evaluation.comparison.with_columns(
+                    pl.col("first", "second").replace(names)
+                )
+            }
+        ),
         curves=renamed(content.curves),
         rejected=rejected_table([path]),
+        duplicates=content.duplicates.with_columns(
+            path=pl.lit(path), other_group=pl.lit("<script>alert(12)</script>")
+        ).head(1),
+        look_alikes=[content.look_alikes[0]._replace(path=path, other_label=classes[1])],
         shrunk=["<script>alert(10)</script> [a](javascript:alert(11))"],
         decisions=["<script>alert(8)</script> [a](javascript:alert(9))"],
         classes=classes,

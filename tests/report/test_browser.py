@@ -89,9 +89,10 @@ def files(
     wide: ReportContent,
     bare: ReportContent,
     hostile: ReportContent,
+    crowd: ReportContent,
 ) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("report")
-    made = {"plain": content, "wide": wide, "bare": bare, "hostile": hostile}
+    made = {"plain": content, "wide": wide, "bare": bare, "hostile": hostile, "crowd": crowd}
     paths = {name: folder / f"{name}.html" for name in made}
     for name, path in paths.items():
         path.write_text(render_page(made[name]), encoding="utf-8")
@@ -121,7 +122,7 @@ class Opened:
         self.context.close()
 
 
-@pytest.mark.parametrize("name", ["plain", "wide", "bare", "hostile"])
+@pytest.mark.parametrize("name", ["plain", "wide", "bare", "hostile", "crowd"])
 def test_nothing_goes_wrong_and_every_picture_is_drawn(
     browser: Browser, files: dict[str, Path], name: str
 ):
@@ -133,7 +134,7 @@ def test_nothing_goes_wrong_and_every_picture_is_drawn(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["plain", "wide"])
+@pytest.mark.parametrize("name", ["plain", "wide", "crowd"])
 def test_text_and_lines_stand_out_from_their_ground(
     browser: Browser, files: dict[str, Path], name: str, scheme: str
 ):
@@ -153,8 +154,8 @@ def test_dark_is_dark_and_light_is_light(browser: Browser, files: dict[str, Path
     assert grounds == ["rgb(255, 255, 255)", "rgb(18, 21, 23)"]
 
 
-@pytest.mark.parametrize("name", ["plain", "wide", "bare", "hostile"])
-@pytest.mark.parametrize("width", [400, 800])
+@pytest.mark.parametrize("name", ["plain", "wide", "bare", "hostile", "crowd"])
+@pytest.mark.parametrize("width", [360, 800])
 def test_nothing_sticks_out_of_a_narrow_window(
     browser: Browser, files: dict[str, Path], name: str, width: int
 ):
@@ -163,7 +164,7 @@ def test_nothing_sticks_out_of_a_narrow_window(
         assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-@pytest.mark.parametrize("name", ["plain", "wide"])
+@pytest.mark.parametrize("name", ["plain", "wide", "crowd"])
 def test_nothing_is_cut_off_on_paper(browser: Browser, files: dict[str, Path], name: str):
     with Opened(browser, files[name], scheme="dark", width=718) as opened:  # A4 less its margins
         opened.page.emulate_media(media="print")

@@ -10,6 +10,7 @@ import pytest
 
 from reelfit.report import ReportContent, render_page
 from reelfit.report.content import MEMORY, ranked_models
+from reelfit.report.wording import p_value
 
 MEBIBYTE = 2**20
 
@@ -149,7 +150,7 @@ def test_every_inner_link_has_its_place_and_no_id_stands_twice(page: Page):
 
 def test_pictures_and_drawings_say_what_they_show(page: Page):
     pictures = [attributes for tag, attributes in page.elements if tag == "img"]
-    assert len(pictures) == 6 + 4 * 4
+    assert len(pictures) == 6 + 4 * 4 + 2 * 2
     assert all(attributes["alt"] for attributes in pictures)
     drawings = [attributes for tag, attributes in page.elements if tag == "svg"]
     assert all(a.get("aria-label") or a.get("aria-hidden") == "true" for a in drawings)
@@ -181,6 +182,61 @@ def test_eight_models_and_five_classes_have_all_their_rows(wide: ReportContent):
     assert len(page.table("Each row left out")) == 101
     matrices = [rows for caption, rows in page.tables.items() if caption.endswith(", 48 videos")]
     assert [len(rows) for rows in matrices] == [6] * 8
+
+
+def test_25_models_have_a_row_each_and_the_page_stays_light(crowd: ReportContent):
+    html = render_page(crowd)
+    page = Page(html)
+    head, *rows = page.table("Over all out-of-fold predictions")
+    assert [row[0] for row in rows] == ranked_models(crowd)
+    assert head[0] == "Model"
+    assert len(head) < 9
+    assert len(page.table("than that of each other model")[1:]) == 24
+    assert "The best 8 of 25 models." in page.text
+    assert page.text.count("The other 17 models") == 1
+    assert "The other 16 models" in page.text  # that learn by epochs
+    assert len(html.encode()) < 3 * MEBIBYTE
+
+
+def test_each_model_stands_beside_the_best_and_beside_the_control(
+    page: Page, content: ReportContent
+):
+    best, *others = ranked_models(content)
+    rows = page.table(f"How much higher the ROC AUC of {best} is")[1:]
+    assert [row[0] for row in rows] == others
+    pair = content.evaluation.comparison.filter(first=best, second=others[0]).row(0, named=True)
+    assert rows[0][1].startswith(f"{pair['difference']:+.3f}|{pair['low']:.3f} to")
+    assert rows[0][2] == p_value(pair["adjusted_p_groups"])
+    rows = page.table("is than that of the control")[1:]
+    assert [row[0] for row in rows] == ranked_models(content)
+    assert page.table("ROC AUC of the control")[1][0] == "all facts"
+    assert page.table("where labels mean nothing")[1][-1] == "0.010"
+
+
+def test_calibration_and_thresholds_are_those_of_the_other_folds(
+    page: Page, content: ReportContent
+):
+    best = ranked_models(content)[0]
+    head, first, *_ = page.table("Calibration by a temperature")
+    table = content.evaluation.calibration.filter(model=best, metric="log_loss")
+    assert first[head.index("Log loss, after")] == f"{table['after'][0]:.3f}"
+    decided = content.evaluation.adjusted.filter(model=best)
+    row = page.table("Confusion at the threshold")[1]
+    for place, (target, said) in enumerate([(1, 1), (1, 0), (0, 1), (0, 0)], start=2):
+        assert row[place] == str(decided.filter(target=target, decided=said).height)
+
+
+def test_subsets_that_are_too_small_are_shown_with_their_reason(page: Page, content: ReportContent):
+    rows = {row[0]: row[1:] for row in page.table("ROC AUC by codec")[1:]}
+    assert rows["h264|fewer than 5 groups: too few to judge"] == ["6", "3", "—", "—", "—"]
+    assert rows["hevc"][:2] == ["42", "21"]
+    assert "<web>" in {row[0] for row in page.table("ROC AUC by platform")[1:]}
+
+
+def test_every_table_has_a_caption_and_heads_with_a_scope(page: Page):
+    assert "" not in page.tables
+    heads = [attributes for tag, attributes in page.elements if tag == "th"]
+    assert all(attributes.get("scope") in ("col", "row") for attributes in heads)
 
 
 def test_a_run_that_lacks_everything_still_has_a_page(bare: ReportContent):

@@ -53,21 +53,22 @@ class SmallTraining:
 
     def fit(self, *, rung: Rung | None = None, **more: Any) -> Fit:
         torch.manual_seed(4)
+        settings = self.settings
         return Fit(
             network=self.model.build(num_outputs=2),
-            task=Classify(2),
-            settings=self.settings,
+            task=Classify(2, None, settings.label_smoothing, settings.focal or 0.0),
+            settings=settings,
             reader=ShardReader(self.folder),
             train=self.train,
             validation=self.validation,
-            watched=None,
+            watched=self.validation if settings.early_stopping else None,
             checkpoints=self.folder / "checkpoints",
             seed=3,
             device=torch.device("cpu"),
             report=lambda *line: self.told.append(line),
             metrics_file=self.folder / "metrics.jsonl",
             journal=StepJournal(self.folder / "steps.jsonl"),
-            rung=rung or Rung(self.settings.effective_batch),
+            rung=rung or Rung(settings.effective_batch),
             on_event=lambda name, **facts: self.events.append({"event": name, **facts}),
             **more,
         )

@@ -1,6 +1,7 @@
 """Which videos must stay together, and a split that keeps them so."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import polars as pl
@@ -8,10 +9,13 @@ import polars as pl
 from reelfit.errors import StudyError
 
 
-def join_groups(video_ids: Sequence[str], groups: Sequence[str]) -> list[str]:
+def join_groups(
+    video_ids: Sequence[str], groups: Sequence[str], *, alike: Iterable[tuple[str, str]] = ()
+) -> list[str]:
     """One group name per row, equal for rows that share a video or a group, directly or in chain.
 
-    The name is the smallest of the groups joined, so that it does not depend on the order.
+    So are those of two videos that are ``alike``. The name is the smallest of the groups joined, so
+    that it does not depend on the order.
     """
     parent: dict[str, str] = {}
 
@@ -23,6 +27,8 @@ def join_groups(video_ids: Sequence[str], groups: Sequence[str]) -> list[str]:
 
     for video_id, group in zip(video_ids, groups, strict=True):
         parent[root(f"video {video_id}")] = root(f"group {group}")
+    for first, second in alike:
+        parent[root(f"video {first}")] = root(f"video {second}")
     smallest: dict[str, str] = {}
     for group in groups:
         top = root(f"group {group}")
@@ -36,6 +42,63 @@ def contradictions(index: pl.DataFrame) -> pl.DataFrame:
         index.group_by("video_id", maintain_order=True)
         .agg(pl.col("path").alias("paths"), pl.col("label").unique().sort().alias("labels"))
         .filter(pl.col("labels").list.len() > 1)
+    )
+
+
+def require_groups(
+    labels: Sequence[str], groups: Sequence[str], *, count: int, classes: Sequence[str]
+) -> None:
+    """Looks whether each class has enough groups for ``count`` folds.
+
+    Raises:
+        StudyError: one has not.
+    """
+    for name in classes:
+        has = groups_of_class(name, labels, groups)
+        if has < count:
+            raise StudyError(
+                f"folds.count is {count}, but the class {name} has only {has} "
+                f"group{'' if has == 1 else 's'} of videos: use at most {max(has, 2)} folds"
+                f"{' and at least 2 groups' if has < 2 else ''}"
+            )
+
+
+def groups_of_class(name: str, labels: Sequence[str], groups: Sequence[str]) -> int:
+    """How many groups have a video of the class ``name``."""
+    return len({group for group, label in zip(groups, labels, strict=True) if label == name})
+
+
+def require_loose_groups(
+    labels: Sequence[str],
+    groups: Sequence[str],
+    joined: Sequence[str],
+    *,
+    count: int,
+    classes: Sequence[str],
+) -> None:
+    """Looks whether ``groups``, after videos that look alike are ``joined``, still make folds.
+
+    Raises:
+        StudyError: a class has too few groups left, or one group holds more than half of all
+            videos, and it was not so before.
+    """
+    (largest, size), *_ = Counter(joined).most_common(1)
+    tied = 2 * size > len(joined) >= 2 * max(Counter(groups).values())
+    short = [
+        name
+        for name in classes
+        if groups_of_class(name, labels, joined) < count <= groups_of_class(name, labels, groups)
+    ]
+    if not tied and not short:
+        return
+    left = (
+        f"; the class {short[0]} has fewer groups left than folds.count, {count}" if short else ""
+    )
+    raise StudyError(
+        f"videos that look alike are tied into groups too large for folds: the largest, {largest}, "
+        f"holds {size} of {len(joined)} videos{left}. They may show one scene: give videos.group "
+        "its column and folds.near_duplicates: null, or a smaller folds.near_duplicates",
+        place=("folds", "near_duplicates"),
     )
 
 
@@ -53,14 +116,7 @@ def assign_folds(
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    for target, name in enumerate(classes):
-        has = len({g for g, t in zip(groups, targets, strict=True) if t == target})
-        if has < count:
-            raise StudyError(
-                f"folds.count is {count}, but the class {name} has only {has} "
-                f"group{'' if has == 1 else 's'} of videos: use at most {max(has, 2)} folds"
-                f"{' and at least 2 groups' if has < 2 else ''}"
-            )
+    require_groups([classes[target] for target in targets], groups, count=count, classes=classes)
     folds = np.zeros(len(targets), dtype=np.int32)
     splitter = StratifiedGroupKFold(n_splits=count, shuffle=True, random_state=seed % 2**32)
     for fold, (_, held) in enumerate(splitter.split(folds, targets, groups), 1):

@@ -2,7 +2,8 @@
 
 import hashlib
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import polars as pl
 from reelfit.errors import StudyError
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
+_ASKED = "asked for: "
+"""Keeps the user's columns apart from ours, whatever they are called."""
 
 
 @dataclass(frozen=True)
@@ -18,12 +21,14 @@ class Listing:
     """What the user gave: one row per video, and the rows that only repeat another.
 
     ``rows``: row (from 1), path (as given), file (where it stands), label, group.
-    ``repeated``: row, path, reason.
+    ``repeated``: row, path, reason. ``columns``: what other columns of the table were asked for, as
+    text under their own names, a row for each of ``rows``; null where a cell is empty.
     """
 
     rows: pl.DataFrame
     repeated: pl.DataFrame
     classes: list[str]
+    columns: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     @property
     def digest(self) -> str:
@@ -41,6 +46,7 @@ def read_listing(
     label: str = "label",
     group: str | None = None,
     classes: list[str] | None = None,
+    columns: Sequence[str] = (),
 ) -> Listing:
     """The rows of a table, or of a folder with one folder per class.
 
@@ -49,10 +55,14 @@ def read_listing(
             path; fewer than two classes.
     """
     if table is not None:
-        rows = _read_table(table, path=path, label=label, group=group)
+        rows = _read_table(table, path=path, label=label, group=group, columns=columns)
         source, start = str(table), root or table.parent
     else:
         assert folder is not None
+        if columns:
+            raise StudyError(
+                f"evaluate.subsets: videos.folder has no column {columns[0]}: give a table"
+            )
         rows, source, start = _read_folder(folder), str(folder), folder
     rows = rows.with_columns(
         file=pl.col("path").map_elements(lambda given: str(start / given), return_dtype=pl.String)
@@ -64,10 +74,41 @@ def read_listing(
     repeated = rows.join(first.select("row"), on="row", how="anti").select(
         "row", "path", reason=pl.lit("the same path stands in an earlier row")
     )
-    return Listing(first, repeated, _classes(first, classes, source))
+    asked = first.select(pl.col(f"{_ASKED}{name}").alias(name) for name in columns)
+    named = first.select("row", "path", "label", "group", "file")
+    return Listing(named, repeated, _classes(first, classes, source), asked)
 
 
-def _read_table(table: Path, *, path: str, label: str, group: str | None) -> pl.DataFrame:
+def _read_table(
+    table: Path, *, path: str, label: str, group: str | None, columns: Sequence[str]
+) -> pl.DataFrame:
+    frame = _read_frame(table)
+    named = {"path": path, "label": label} | ({"group": group} if group else {})
+    places = [*((f"videos.{name}", column) for name, column in named.items())]
+    for setting, column in [*places, *(("evaluate.subsets", name) for name in columns)]:
+        if column not in frame.columns:
+            near = get_close_matches(column, frame.columns, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(frame.columns)}"
+            raise StudyError(f"{table}: {setting}: there is no column {column}; {hint}")
+    rows = frame.select(
+        pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("row"),
+        *(pl.col(column).cast(pl.String).alias(name) for name, column in named.items()),
+        *(
+            pl.col(name).cast(pl.String).str.strip_chars().replace("", None).alias(_ASKED + name)
+            for name in columns
+        ),
+    )
+    for name, column in named.items():
+        missing = rows.filter(pl.col(name).is_null() | (pl.col(name).str.strip_chars() == ""))
+        if not missing.is_empty():
+            raise StudyError(
+                f"{table}: row {missing['row'][0]}: the column {column} is empty "
+                f"({missing.height} such rows): fill it in or take the row out"
+            )
+    return rows if group else rows.with_columns(group=pl.col("path"))
+
+
+def _read_frame(table: Path) -> pl.DataFrame:
     if not table.is_file():
         raise StudyError(f"videos.table: there is no file {table}")
     suffix = table.suffix.lower()
@@ -80,24 +121,7 @@ def _read_table(table: Path, *, path: str, label: str, group: str | None) -> pl.
             raise StudyError(f"{table}: a table ends in .csv, .tsv or .parquet")
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
         raise StudyError(f"{table}: cannot be read as {suffix[1:]}: {error}") from None
-    named = {"path": path, "label": label} | ({"group": group} if group else {})
-    for setting, column in named.items():
-        if column not in frame.columns:
-            near = get_close_matches(column, frame.columns, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(frame.columns)}"
-            raise StudyError(f"{table}: videos.{setting}: there is no column {column}; {hint}")
-    rows = frame.select(
-        pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("row"),
-        *(pl.col(column).cast(pl.String).alias(name) for name, column in named.items()),
-    )
-    for name, column in named.items():
-        missing = rows.filter(pl.col(name).is_null() | (pl.col(name).str.strip_chars() == ""))
-        if not missing.is_empty():
-            raise StudyError(
-                f"{table}: row {missing['row'][0]}: the column {column} is empty "
-                f"({missing.height} such rows): fill it in or take the row out"
-            )
-    return rows if group else rows.with_columns(group=pl.col("path"))
+    return frame
 
 
 def _read_folder(folder: Path) -> pl.DataFrame:

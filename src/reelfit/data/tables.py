@@ -79,6 +79,38 @@ FOLDS = pa.DataFrameSchema(
 )
 """One row per distinct video; ``fold`` is the one in which the video is validated, from 1."""
 
+DUPLICATES = pa.DataFrameSchema(
+    {
+        "kind": pa.Column(pl.String, pa.Check.isin(["content", "look"])),
+        "distance": pa.Column(pl.Int32, pa.Check.in_range(0, 64)),
+        "video_id": _ID,
+        "path": _TEXT,
+        "label": _TEXT,
+        "group": _TEXT,
+        "other_id": _ID,
+        "other_path": _TEXT,
+        "other_label": _TEXT,
+        "other_group": _TEXT,
+    },
+    strict=True,
+    ordered=True,
+    unique=["path", "other_path"],
+    name="duplicates",
+)
+"""One row per two rows of the index with the same content, or whose videos look alike; ``distance``
+is in bits of 64, and the groups are those that the user gave."""
+
+FINGERPRINTS = pa.DataFrameSchema(
+    {
+        "video_id": pa.Column(pl.String, pa.Check.str_matches(r"^[0-9a-f]{32}$"), unique=True),
+        "fingerprint": pa.Column(pl.List(pl.UInt64)),
+    },
+    strict=True,
+    ordered=True,
+    name="fingerprints",
+)
+"""What some frames of each video look like, in order; null for one too flat to tell."""
+
 CLIPS = pa.DataFrameSchema(
     {
         "video_id": _ID,
@@ -153,6 +185,26 @@ SUMMARY = pa.DataFrameSchema(
 """Per model and metric: mean and standard deviation over folds, the value over all out-of-fold
 predictions, and its 95 % bootstrap interval over groups."""
 
+
+SEARCH = pa.DataFrameSchema(
+    {
+        "model": _TEXT,
+        "fold": _FOLD,
+        "trial": pa.Column(pl.Int32, pa.Check.ge(0)),
+        "values": _TEXT,
+        "metric": _TEXT,
+        "value": pa.Column(pl.Float64, nullable=True),
+        "epochs": pa.Column(pl.Int32, pa.Check.ge(0)),
+        "pruned": pa.Column(pl.Boolean),
+        "chosen": pa.Column(pl.Boolean),
+    },
+    strict=True,
+    ordered=True,
+    unique=["model", "fold", "trial"],
+    name="search",
+)
+"""One row per trial of a search: ``values`` are its settings as JSON, ``value`` is the metric on
+the held-out groups of the fold's own training videos, null where it was undefined."""
 
 CUT_FEATURES = pa.DataFrameSchema(
     {

@@ -18,8 +18,9 @@ from typing import Any, TextIO
 from reelfit.errors import Interrupted, ReelfitError, Restart, StudyError
 from reelfit.memory.oom import is_out_of_memory
 from reelfit.memory.record import MemoryLog, host_memory
-from reelfit.pipeline import STAGES, listing_of
+from reelfit.pipeline import STAGES
 from reelfit.runs import Run
+from reelfit.stages.listed import listing_of
 from reelfit.stages.stage import GATHER, Context, Unit
 from reelfit.study import Study
 

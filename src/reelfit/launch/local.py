@@ -59,7 +59,7 @@ class LocalLauncher(Launcher):
     def prepare(self, stage: Stage) -> dict[str, Plan | OutOfMemoryError]:
         """Before training, as many side by side as leave each network enough; cuts are settled."""
         self._side_by_side = self.workers
-        if stage.name != "train":
+        if not stage.shrinks or (stage.name == "search" and self.study.search is None):
             return {}
         planned = plans_of(
             self.run_folder, self.study, host_bytes=self.host_bytes, most_workers=self.workers

@@ -255,7 +255,7 @@ def _size_in_words(size: tuple[int, int]) -> str:
 def _savings(profile: Profile, parts: Components) -> list[tuple[float, str]]:
     """Settings at half their value, with about the bytes that each would save."""
     per_sample = parts.activations + parts.workspace
-    states = parts.weights + parts.gradients + parts.optimizer_state
+    states = parts.weights + parts.gradients + parts.optimizer_state + parts.averages
     found = [
         (0.75 * states + 0.5 * per_sample, "half the model's width"),
         (0.5 * parts.input_batch, "half of train.effective_batch"),

@@ -45,6 +45,8 @@ class Components:
     weights: int
     gradients: int
     optimizer_state: int
+    averages: int
+    """Of the weights, where the study asks for them."""
     buffers: int
     input_batch: int
     """The clips of a whole step as bytes, which wait in main memory; on a GPU they do not count."""
@@ -88,6 +90,8 @@ class Profile:
     """One clip as it waits for its pass, with its target."""
     techniques: tuple[TechniqueProfile, ...]
     """Those that apply, fastest first."""
+    averages_bytes: int = 0
+    """A running average of what is trained, where one is kept."""
 
     def components(
         self, technique: TechniqueProfile, *, micro_batch: int, effective_batch: int
@@ -102,6 +106,7 @@ class Profile:
             weights=self.weights_bytes,
             gradients=self.gradients_bytes,
             optimizer_state=self.optimizer_bytes,
+            averages=self.averages_bytes,
             buffers=self.buffers_bytes,
             input_batch=effective_batch * self.sample_bytes if on_cpu else 0,
             activations=activations,

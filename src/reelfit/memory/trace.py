@@ -35,6 +35,11 @@ class Traced:
     peak_bytes: int
 
 
+def adam_bytes(trained: list[nn.Parameter]) -> int:
+    """What Adam holds: two moments of each trained parameter, and a count of its steps."""
+    return sum(2 * p.numel() * p.element_size() + 4 for p in trained)
+
+
 def trace_step(
     build: Callable[[], nn.Module],
     losses: Callable[[nn.Module, Any], Float[Tensor, " batch"]],
@@ -43,12 +48,13 @@ def trace_step(
     micro_batch: int,
     technique: str = "plain",
     autocast_dtype: torch.dtype | None = None,
+    state_bytes: Callable[[list[nn.Parameter]], int] = adam_bytes,
 ) -> Traced:
     """Runs one forward and backward pass of ``micro_batch`` samples on tensors without data.
 
     The gradients of an earlier micro-batch stand already, as in all of a step's passes but the
-    first. The optimizer is counted as Adam's: two moments of each trained parameter, and a step.
-    All of it is traced as on a CPU: without a GPU, the backward pass of a tensor that claims to be
+    first. What the optimizer holds for the trained parameters is counted by ``state_bytes``. All
+    of it is traced as on a CPU: without a GPU, the backward pass of a tensor that claims to be
     on one would end the process. Memory: a few MiB, whatever the size of the model.
 
     Source: torch.distributed._tools.mem_tracker, for counting storages in a dispatch mode.
@@ -66,12 +72,11 @@ def trace_step(
             activations_bytes = live.now_bytes - before
             loss.backward()  # type: ignore[no-untyped-call]
         peak_bytes = live.peak_bytes - before
-        moments_bytes = sum(2 * p.numel() * p.element_size() for p in trained)
         return Traced(
             micro_batch=micro_batch,
             weights_bytes=_held(model.parameters()),
             gradients_bytes=_held(p.grad for p in trained if p.grad is not None),
-            optimizer_bytes=moments_bytes + 4 * len(trained),
+            optimizer_bytes=state_bytes(trained),
             buffers_bytes=_held(model.buffers()),
             batch_bytes=_held(leaf for leaf in tree_leaves(batch) if isinstance(leaf, Tensor)),
             activations_bytes=activations_bytes,

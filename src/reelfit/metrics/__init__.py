@@ -2,24 +2,35 @@
 
 from typing import Final
 
-from reelfit.metrics import classification as of
+from reelfit.metrics import calibration, classification, ranking
 from reelfit.metrics.metric import Metric, Probabilities, Targets
 
 METRICS: Final[dict[str, Metric]] = {
-    "accuracy": Metric(of.accuracy),
-    "balanced_accuracy": Metric(of.balanced_accuracy),
-    "precision": Metric(of.precision),
-    "recall": Metric(of.recall),
-    "f1": Metric(of.f1),
-    "roc_auc": Metric(of.roc_auc),
-    "average_precision": Metric(of.average_precision),
-    "equal_error_rate": Metric(of.equal_error_rate, higher_is_better=False),
-    "brier_score": Metric(of.brier_score, higher_is_better=False),
+    "accuracy": Metric(classification.accuracy),
+    "balanced_accuracy": Metric(classification.balanced_accuracy),
+    "precision": Metric(classification.precision),
+    "recall": Metric(classification.recall),
+    "f1": Metric(classification.f1),
+    "roc_auc": Metric(ranking.roc_auc),
+    "average_precision": Metric(ranking.average_precision),
+    "equal_error_rate": Metric(ranking.equal_error_rate, higher_is_better=False),
+    "brier_score": Metric(calibration.brier_score, higher_is_better=False),
+    "log_loss": Metric(calibration.log_loss, higher_is_better=False),
+    "expected_calibration_error": Metric(
+        calibration.expected_calibration_error, higher_is_better=False
+    ),
+    "equal_mass_calibration_error": Metric(
+        calibration.equal_mass_calibration_error, higher_is_better=False
+    ),
 }
 
 
 def measure(targets: Targets, probabilities: Probabilities) -> dict[str, float | None]:
-    """Every metric of these predictions; None where these targets leave it undefined."""
+    """Every metric of these predictions; None where these targets leave it undefined.
+
+    Raises:
+        ValueError: a probability is no finite number.
+    """
     return {name: metric.value(targets, probabilities) for name, metric in METRICS.items()}
 
 

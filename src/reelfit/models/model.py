@@ -25,7 +25,22 @@ class Network(Model):
 
         Its samples must not see each other (group norm, not batch norm), so that a step cut into
         micro-batches is exact. Initial weights come from torch's generator, seeded by the caller.
+        Its last layer is called ``head``, a Linear from what the network makes of a clip to the
+        outputs; parameters that are not to be trained do not require a gradient.
         """
+
+    def rate_factors(self, network: nn.Module) -> dict[str, float]:
+        """Of parameters that learn at another rate than the study's: name and factor."""
+        del network
+        return {}
+
+    def depths(self, network: nn.Module) -> dict[str, int]:
+        """The layer of each parameter, 0 at the input, for layer-wise decay; {} where it has none.
+
+        The head is the deepest.
+        """
+        del network
+        return {}
 
     def smaller(self) -> "Network | None":
         """The same model about half as wide, for a study that allows it; None for the smallest."""

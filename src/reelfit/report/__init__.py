@@ -1,7 +1,15 @@
 """What a run found, as one page that works offline and as plain tables: values in, text out."""
 
-from reelfit.report.content import Mistake, ReportContent, Sheet, Strip
+from reelfit.report.content import Evaluation, Mistake, ReportContent, Sheet, Strip
 from reelfit.report.markdown import render_markdown
 from reelfit.report.page import render_page
 
-__all__ = ["Mistake", "ReportContent", "Sheet", "Strip", "render_markdown", "render_page"]
+__all__ = [
+    "Evaluation",
+    "Mistake",
+    "ReportContent",
+    "Sheet",
+    "Strip",
+    "render_markdown",
+    "render_page",
+]

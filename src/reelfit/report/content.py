@@ -63,6 +63,19 @@ class Mistake(NamedTuple):
     frames: Frames
 
 
+class LookAlike(NamedTuple):
+    """Two videos that look alike, with the frames that the models get."""
+
+    path: str
+    label: str
+    frames: Frames
+    other_path: str
+    other_label: str
+    other_frames: Frames
+    distance: int
+    """Bits of 64 by which their fingerprints differ, in the median over the frames compared."""
+
+
 class Strip(NamedTuple):
     """The frames of one clip, and what was done to them in words."""
 
@@ -80,13 +93,26 @@ class Sheet(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Evaluation:
+    """What was found beside the summary, with the schemas of ``data/evaluation_tables.py``."""
+
+    group_summary: pl.DataFrame
+    subsets: pl.DataFrame
+    adjusted: pl.DataFrame
+    calibration: pl.DataFrame
+    comparison: pl.DataFrame
+    control_facts: pl.DataFrame
+    permutations: pl.DataFrame
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ReportContent:
     """All that the report tells of a run.
 
-    ``predictions``, ``kfold_results``, ``summary``, ``folds`` and ``rejected`` keep the schemas of
-    ``data/tables.py``; ``curves``, ``memory``, ``stages`` and ``plans`` have the columns named
-    above. Where
-    there are two classes, the second is the positive one.
+    ``predictions``, ``kfold_results``, ``summary``, ``folds``, ``rejected``, ``search`` and
+    ``duplicates`` keep the schemas of ``data/tables.py``; ``curves``, ``memory``, ``stages`` and
+    ``plans`` have the columns named above. Where there are two classes, the second is the positive
+    one.
     """
 
     title: str
@@ -96,12 +122,16 @@ class ReportContent:
     predictions: pl.DataFrame
     kfold_results: pl.DataFrame
     summary: pl.DataFrame
+    evaluation: Evaluation
     folds: pl.DataFrame
     rejected: pl.DataFrame
+    duplicates: pl.DataFrame
+    look_alikes: list[LookAlike]
     curves: pl.DataFrame
     memory: pl.DataFrame
     stages: pl.DataFrame
     plans: pl.DataFrame
+    search: pl.DataFrame
     shrunk: list[str]
     """In sentences, which models are other ones than the study asked for."""
     decisions: list[str]

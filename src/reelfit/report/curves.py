@@ -11,7 +11,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from reelfit.report.content import ReportContent, ranked_models
 from reelfit.report.drawing import Drawing, axes, svg_of
-from reelfit.report.palette import MUTED, line_of
+from reelfit.report.palette import MUTED, NUM_LINES, line_of
 
 Points = tuple[Float[np.ndarray, " points"], Float[np.ndarray, " points"]]
 Hits = Bool[np.ndarray, " videos"]
@@ -41,7 +41,7 @@ def reliability(content: ReportContent) -> Drawing | None:
     with axes(**_SIZE, labels=("predicted probability", "observed frequency")) as drawn:
         drawn.plot([0, 1], [0, 1], color=MUTED, lw=0.9, ls=(0, (2, 3)))
         shown = 0
-        for rank, model in enumerate(ranked_models(content)):
+        for rank, model in enumerate(ranked_models(content)[:NUM_LINES]):
             targets, probabilities = _scores(content, model)
             if targets.size:
                 hits, scores = _confidence(targets, probabilities)
@@ -111,7 +111,7 @@ def _model_curves(
         if heading == "ROC":
             drawn.plot([0, 1], [0, 1], color=MUTED, lw=0.9, ls=(0, (2, 3)))
         shown = 0
-        for rank, model in enumerate(ranked_models(content)):
+        for rank, model in enumerate(ranked_models(content)[:NUM_LINES]):
             points = points_of(*_scores(content, model))
             if points is not None:
                 _draw(drawn, _thinned(points), rank)

@@ -122,10 +122,17 @@ def _indexed(event: Event) -> str:
 
 
 def _split(event: Event) -> str:
-    if not event["duplicates"]:
-        return ""
-    videos = count(event["duplicates"], "video")
-    return f"{videos} had the same content as another and were taken once."
+    told = []
+    if event["duplicates"]:
+        videos = count(event["duplicates"], "video")
+        told.append(f"{videos} had the same content as another and were taken once.")
+    if event.get("joined"):
+        pairs, fewer = count(event["look_alikes"], "pair"), count(event["joined"], "group")
+        told.append(
+            f"{pairs} of videos look alike and stay together, which leaves {fewer} fewer; "
+            f"the largest has {event['largest']} of {count(event['videos'], 'video')}."
+        )
+    return " ".join(told)
 
 
 def _clips(event: Event) -> str:

@@ -5,17 +5,23 @@ import re
 
 from reelfit.report.confusion import READING, confusion_tables
 from reelfit.report.content import ReportContent
+from reelfit.report.duplicates import duplicates_table, duplicates_words
+from reelfit.report.judgement import (
+    calibration_tables,
+    comparison_table,
+    control_tables,
+    subset_tables,
+)
+from reelfit.report.metric_tables import every_fold_table, groups_table, models_table, spread_table
+from reelfit.report.searching import search_tables
 from reelfit.report.tables import (
     Cell,
     Table,
     environment_tables,
-    every_fold_table,
     folds_table,
-    models_table,
     plans_table,
     reasons_table,
     rejected_table,
-    spread_table,
     stages_table,
     units_table,
 )
@@ -47,9 +53,14 @@ def render_markdown(content: ReportContent) -> str:
 def _sections(content: ReportContent) -> list[tuple[str, str, list[Table]]]:
     """Each section's heading, how to read it, and its tables."""
     rejected = [reasons_table(content), rejected_table(content)]
-    models = [models_table(content), spread_table(content), every_fold_table(content)]
+    models = [models_table(content), groups_table(content), spread_table(content)]
+    models += [every_fold_table(content)]
     return [
-        ("Models", "", models),
+        ("Models", "", [*models, *search_tables(content.search)]),
+        ("Comparison", "", [comparison_table(content)]),
+        ("Controls", "", control_tables(content)),
+        ("Calibration", "", calibration_tables(content)),
+        ("Subsets", "", subset_tables(content)),
         ("Confusion matrices", READING, confusion_tables(content)),
         (
             "Time and memory",
@@ -57,6 +68,11 @@ def _sections(content: ReportContent) -> list[tuple[str, str, list[Table]]]:
             [stages_table(content), plans_table(content), units_table(content)],
         ),
         ("What was rejected", "", rejected if content.rejected.height else []),
+        (
+            "Videos that look alike",
+            " ".join(duplicates_words(content)),
+            [duplicates_table(content)],
+        ),
         ("Folds", "", [folds_table(content)]),
         ("Environment", "", environment_tables(content.environment)[:1]),
     ]

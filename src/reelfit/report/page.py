@@ -7,17 +7,24 @@ import polars as pl
 
 from reelfit.report.confusion import READING, confusion_tables
 from reelfit.report.content import ReportContent, Sheet, ranked_models
-from reelfit.report.palette import line_of
+from reelfit.report.duplicates import duplicates_pictures, duplicates_table, duplicates_words
+from reelfit.report.judgement import (
+    calibration_tables,
+    comparison_table,
+    control_row,
+    control_tables,
+    subset_tables,
+)
+from reelfit.report.metric_tables import every_fold_table, groups_table, models_table, spread_table
+from reelfit.report.palette import NUM_LINES, line_of
 from reelfit.report.pictures import strip_picture
+from reelfit.report.searching import search_tables
 from reelfit.report.tables import (
     environment_tables,
-    every_fold_table,
     folds_table,
-    models_table,
     plans_table,
     reasons_table,
     rejected_table,
-    spread_table,
     stages_table,
     units_table,
 )
@@ -40,7 +47,11 @@ def render_page(content: ReportContent) -> str:
         binary=len(content.classes) == 2,
         models=models_table(content),
         spread=spread_table(content),
+        groups=groups_table(content),
         every_fold=every_fold_table(content),
+        searched=search_tables(content.search),
+        few=NUM_LINES,
+        **_judged(content),
         confusion=confusion_tables(content),
         reading=READING,
         stages=stages_table(content),
@@ -50,10 +61,24 @@ def render_page(content: ReportContent) -> str:
         mistakes=_mistakes(content),
         reasons=reasons_table(content),
         rejected=rejected_table(content),
+        look_alikes=duplicates_pictures(content),
+        duplicates=duplicates_table(content),
+        duplicates_words=duplicates_words(content),
         folds=folds_table(content),
         environment=environment_tables(content.environment),
         **_drawings(content),
     )
+
+
+def _judged(content: ReportContent) -> dict[str, Any]:
+    return {
+        "control": control_row(content),
+        "control_bounds": interval(*(control_row(content).get(bound) for bound in ("low", "high"))),
+        "comparison": comparison_table(content),
+        "controls": control_tables(content),
+        "subsets": subset_tables(content),
+        "calibration": calibration_tables(content),
+    }
 
 
 def _filled(**values: Any) -> str:

@@ -4,14 +4,8 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from reelfit.report.content import ReportContent, ranked_models
-from reelfit.report.wording import (
-    MISSING,
-    duration,
-    interval,
-    number,
-    title_of,
-)
+from reelfit.report.content import ReportContent
+from reelfit.report.wording import MISSING, duration, number
 
 LONGEST_LIST = 500
 """Rows of a list that the page shows; the run folder has the rest."""
@@ -38,66 +32,6 @@ class Table(NamedTuple):
     kind: str = "plain"
     """``even`` has columns of one width, ``matrix`` tints a cell by its share, ``bars`` draws the
     share as a bar."""
-
-
-def models_table(content: ReportContent) -> Table:
-    """Each model's out-of-fold metrics with their intervals; the best of each metric strong."""
-    summary, models = content.summary, ranked_models(content)
-    rows = {(row["model"], row["metric"]): row for row in summary.to_dicts()}
-    body = []
-    for metric in _metrics(summary):
-        best = _best_value(summary, metric) if len(models) > 1 else None
-        cells = [_metric_head(metric)]
-        for model in models:
-            row = rows.get((model, metric), {})
-            value = row.get("out_of_fold")
-            note = interval(row.get("low"), row.get("high"))
-            cells.append(Cell(number(value), note, value is not None and value == best))
-        body.append(cells)
-    body.append([Cell("Best fold"), *(Cell(_best_fold(content, model)) for model in models)])
-    strong = "; the best in bold" if len(models) > 1 else ""
-    caption = f"Over all out-of-fold predictions, with the 95 % interval{strong}."
-    return Table(caption, ["Metric", *models], body, kind="even")
-
-
-def spread_table(content: ReportContent) -> Table:
-    """Mean and standard deviation of each metric over the folds."""
-    models = ranked_models(content)
-    rows = {(row["model"], row["metric"]): row for row in content.summary.to_dicts()}
-    body = []
-    for metric in _metrics(content.summary):
-        cells = [_metric_head(metric)]
-        for model in models:
-            row = rows.get((model, metric), {})
-            spread = row.get("standard_deviation")
-            note = "" if spread is None else f"± {number(spread)}"
-            cells.append(Cell(number(row.get("mean")), note))
-        body.append(cells)
-    caption = "Mean over the folds, with its standard deviation."
-    return Table(caption, ["Metric", *models], body, kind="even")
-
-
-def every_fold_table(content: ReportContent) -> Table:
-    """Each fold of each model: its size, its best epoch and its metrics."""
-    results = content.kfold_results
-    metrics = _metrics(results)
-    body = []
-    for model in ranked_models(content):
-        of_model = results.filter(pl.col("model") == model)
-        for (fold,), part in of_model.sort("fold").group_by("fold", maintain_order=True):
-            first = part.row(0, named=True)
-            values = dict(part.select("metric", "value").iter_rows())
-            sizes = [first["num_train"], first["num_validation"], first["best_epoch"]]
-            body.append(
-                [
-                    Cell(model),
-                    Cell(f"{fold}", "best" if first["best_fold"] else "", first["best_fold"]),
-                    *(Cell(number(size, 0)) for size in sizes),
-                    *(Cell(number(values.get(metric))) for metric in metrics),
-                ]
-            )
-    columns = ["Model", "Fold", "Train", "Validation", "Best epoch", *map(title_of, metrics)]
-    return Table("Each fold, scored on its own validation videos.", columns, body)
 
 
 def stages_table(content: ReportContent) -> Table:
@@ -229,35 +163,6 @@ def environment_tables(environment: dict[str, Any]) -> list[Table]:
             single.append([Cell(str(key)), Cell(MISSING if value is None else str(value))])
     main = [Table("Where it ran.", ["Name", "Value"], single, 2)] if single else []
     return main + parts
-
-
-def _metrics(table: pl.DataFrame) -> list[str]:
-    """The metrics in the table's order, ROC AUC first: the verdict speaks of it."""
-    names = table["metric"].unique(maintain_order=True).to_list()
-    return sorted(names, key=lambda name: name != "roc_auc")
-
-
-def _metric_head(metric: str) -> Cell:
-    return Cell(title_of(metric), "" if _higher_is_better(metric) else "lower is better")
-
-
-def _higher_is_better(metric: str) -> bool:
-    from reelfit.metrics import METRICS  # brings scikit-learn
-
-    return metric not in METRICS or METRICS[metric].higher_is_better
-
-
-def _best_value(summary: pl.DataFrame, metric: str) -> float | None:
-    column = summary.filter(pl.col("metric") == metric)["out_of_fold"]
-    values: list[float] = column.filter(column.is_not_nan()).to_list()
-    if not values:
-        return None
-    return max(values) if _higher_is_better(metric) else min(values)
-
-
-def _best_fold(content: ReportContent, model: str) -> str:
-    rows = content.kfold_results.filter((pl.col("model") == model) & pl.col("best_fold"))
-    return str(rows["fold"][0]) if rows.height else MISSING
 
 
 def _budget_cell(share: float | None) -> Cell:

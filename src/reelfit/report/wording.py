@@ -2,7 +2,13 @@
 
 import math
 
-_TITLES = {"roc_auc": "ROC AUC", "f1": "F1", "auc": "AUC"}
+_TITLES = {
+    "roc_auc": "ROC AUC",
+    "f1": "F1",
+    "auc": "AUC",
+    "expected_calibration_error": "Calibration error",
+    "equal_mass_calibration_error": "Calibration error, equal mass",
+}
 MISSING = "—"
 """Stands where a value is not defined."""
 
@@ -17,6 +23,11 @@ def number(value: float | int | None, digits: int = 3) -> str:
     if value is None or math.isnan(value):
         return MISSING
     return f"{value:,.{digits}f}"
+
+
+def p_value(value: float | None) -> str:
+    """``0.049``, and ``< 0.001`` for what is less: no p-value is 0."""
+    return "< 0.001" if value is not None and value < 0.001 else number(value)
 
 
 def interval(low: float | None, high: float | None) -> str:
@@ -40,3 +51,9 @@ def duration(seconds: float | int) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600:,} h {whole % 3600 // 60:02d} min"
+
+
+def listed(names: list[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    *before, last = names
+    return f"{', '.join(before)} and {last}" if before else last

@@ -4,15 +4,22 @@ Reads the study -> writes ``models.json``.
 Runs again when the study changes. Peak memory: torch's imports (no weight is allocated).
 """
 
-from typing import Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from reelfit.data.listing import Listing
 from reelfit.errors import StudyError
 from reelfit.files import write_json
 from reelfit.runs import Run
+from reelfit.search.settings import SearchSettings
+from reelfit.stages.chosen import lay_over
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.stages.variants import MODELS, variant_values, variants_of
-from reelfit.study import Study, what_matters
+from reelfit.study import ModelChoice, Study, what_matters
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from reelfit.models.model import Network
 
 
 @final
@@ -56,6 +63,8 @@ class Check(Stage):
                 f"known: loss, {', '.join(METRICS)}",
                 place=("train", "early_stopping", "metric"),
             )
+        if study.search is not None:
+            _check_search(study, study.search)
         models = {}
         for number, choice in enumerate(study.models):
             try:
@@ -67,6 +76,7 @@ class Check(Stage):
                 with torch.device("meta"):
                     network = model.build(num_outputs=len(run.facts()["classes"]))
                 parameters = sum(p.numel() for p in network.parameters())
+                _check_rates(model, network, choice, study)
                 variants = variants_of(choice, model, study)
             models[choice.id] = {
                 "name": choice.name,
@@ -76,3 +86,36 @@ class Check(Stage):
         write_json(run.file(MODELS), models)
         cuda = torch.cuda.is_available()
         context.event("device", device=torch.cuda.get_device_name() if cuda else "cpu")
+
+
+def _check_search(study: Study, search: SearchSettings) -> None:
+    """Each value alone, and both ends of a range, as training would take them."""
+    from reelfit.metrics import METRICS
+    from reelfit.models import make_model
+    from reelfit.search.proposal import require_optuna
+
+    require_optuna()
+    if search.metric not in ("loss", *METRICS):
+        raise StudyError(
+            f"search.metric: {search.metric} is not a metric; known: loss, {', '.join(METRICS)}",
+            place=("search", "metric"),
+        )
+    for choice in study.models:
+        for place, choices in search.space_of(choice.id).items():
+            ends = choices if isinstance(choices, list) else [choices.low, choices.high]
+            for value in ends:
+                _, changed = lay_over(study, choice, {place: value})
+                try:
+                    make_model(changed.name, changed.options)
+                except StudyError as error:
+                    raise StudyError(f"search.space: {error}", place=("search", "space")) from None
+
+
+def _check_rates(model: "Network", network: "nn.Module", choice: ModelChoice, study: Study) -> None:
+    """Whether the model can learn at the rates that the study asks for."""
+    from reelfit.training.rates import factors_of
+
+    try:
+        factors_of(model, network, layer_decay=study.train.layer_decay)
+    except StudyError as error:
+        raise StudyError(f"{error} ({choice.id})", place=error.place) from None

@@ -1,6 +1,7 @@
 """The frames of each video, original and augmented copies, once for all folds, models and runs.
 
-Reads ``folds.parquet``, the videos -> writes shards in the store, ``clips.parquet``.
+Reads ``index.parquet``, the videos -> writes shards in the store, ``clips.parquet``,
+``fingerprints.parquet``.
 Runs again for videos that the store lacks under these settings. Peak memory: one full-size frame,
 the clips of one video.
 """
@@ -36,10 +37,10 @@ class Clips(Stage):
     """Decodes each video once; a unit fills one shard."""
 
     name: ClassVar[str] = "clips"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     items: ClassVar[str] = "videos"
-    reads: ClassVar[tuple[str, ...]] = ("split",)
-    writes: ClassVar[tuple[str, ...]] = ("clips.parquet",)
+    reads: ClassVar[tuple[str, ...]] = ("index",)
+    writes: ClassVar[tuple[str, ...]] = ("clips.parquet", "fingerprints.parquet")
 
     def settings(self, study: Study) -> Any:
         """All that a clip's pixels depend on, beside the video."""
@@ -98,20 +99,21 @@ class Clips(Stage):
 
     def gather(self, run: Run, study: Study, listing: Listing, context: Context) -> None:
         """The manifest of this run's clips, and the videos that could not be decoded."""
-        from reelfit.data.tables import CLIPS, write_table
+        from reelfit.data.tables import CLIPS, FINGERPRINTS, write_table
 
         stored = _stored(self.folder(run, study)).join(
             videos_of(run).select("video_id", "path"), on="video_id"
         )
         made = stored.filter(pl.col("reason").is_null())
         failed = stored.join(made, on="video_id", how="anti").unique("video_id", keep="last")
-        clips = (
-            made.sort("video_id", "copy", "shard")
-            .unique(["video_id", "copy"], keep="first", maintain_order=True)
-            .select(*CLIPS.columns)
+        clips = made.sort("video_id", "copy", "shard").unique(
+            ["video_id", "copy"], keep="first", maintain_order=True
         )
+        originals = clips.filter(pl.col("copy") == 0).select(*FINGERPRINTS.columns)
+        clips = clips.select(*CLIPS.columns)
         rejected = write_rejected(run, listing, self.name, failed)
         require_classes(run, listing, kept=clips, rejected=rejected)
+        write_table(originals, run.file("fingerprints.parquet"), FINGERPRINTS)
         write_table(clips, run.file("clips.parquet"), CLIPS)
         context.event("clips", clips=clips.height, rejected=failed.height)
 
@@ -141,7 +143,8 @@ def _add_video(
         return
     if decoded.left_out:
         context.event("frames_left_out", path=video["path"], frames=decoded.left_out)
-    facts = {name: video[name] for name in CONTAINER} | {"strategy": decoded.strategy}
+    facts = {name: video[name] for name in CONTAINER}
+    facts |= {"strategy": decoded.strategy, "fingerprint": decoded.fingerprint}
     writer.add(clips_of(decoded, identity, study), facts=facts)
 
 
@@ -155,11 +158,13 @@ def _bytes_of_video(study: Study) -> int:
 
 
 def videos_of(run: Run) -> pl.DataFrame:
-    """video_id, path and the container's facts of the videos of this run's folds."""
-    known = ("path", "frame_count", "duration_seconds", "rotation", *CONTAINER)
+    """video_id, path and the container's facts of this run's videos, each content once.
+
+    In the order of video_id: the user's order plays no part.
+    """
+    known = ("video_id", "path", "frame_count", "duration_seconds", "rotation", *CONTAINER)
     index = pl.read_parquet(run.file("index.parquet")).select(known)
-    folds = pl.read_parquet(run.file("folds.parquet")).select("video_id", "path")
-    return folds.join(index, on="path", maintain_order="left")
+    return index.sort("video_id", "path").unique("video_id", keep="first", maintain_order=True)
 
 
 def _stored(folder: Path) -> pl.DataFrame:
@@ -184,6 +189,7 @@ _MANIFEST_SCHEMA: dict[str, Any] = {
     "strategy": pl.String,
     "frames": pl.List(pl.Int64),
     "augmentation": pl.String,
+    "fingerprint": pl.List(pl.UInt64),
     "bit_rate": pl.Int64,
     "fps": pl.Float64,
     "width": pl.Int32,

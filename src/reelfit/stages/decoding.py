@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from reelfit.data.shards import Clip
+    from reelfit.video.decode import Look
+    from reelfit.video.frames import IndexedVideo
     from reelfit.video.packets import PacketIndex
 
 
@@ -25,6 +27,8 @@ class Decoded:
     at: list[int]
     """Which frames of the video they are, in presentation order from 0."""
     strategy: str
+    fingerprint: list[int | None]
+    """What some of the frames look like, in order; None for one too flat to tell from others."""
     left_out: int = 0
     """How many frames are damaged or cannot be decoded, where whole ones were kept."""
 
@@ -35,7 +39,7 @@ def decode_clip(path: Path, video_id: str, study: Study) -> Decoded:
     Raises:
         VideoError: the video cannot be used as the study wants it.
     """
-    from reelfit.video.decode import Look, take_frames
+    from reelfit.video.decode import Look
     from reelfit.video.frames import indexed_video, whole_frames
 
     clips = study.clips
@@ -46,21 +50,33 @@ def decode_clip(path: Path, video_id: str, study: Study) -> Decoded:
     look = Look(clips.height_width, clips.fit, clips.hdr, place)
     with indexed_video(path) as video:
         try:
-            at = _frames_wanted(video.index, video_id, study)
-            frames, strategy = take_frames(video, at, look)
+            return _decoded(video, _frames_wanted(video.index, video_id, study), look)
         except VideoError as error:
             keeps = study.videos.on_damage == "keep_whole_frames"
             if not keeps or error.reason not in ("damaged frame", "no such frame"):
                 raise
-        else:
-            return Decoded(frames, at, strategy)
         whole = whole_frames(video)
         if not whole:
             raise VideoError("damaged", "not one frame is whole")
         at = [whole[place] for place in _places(len(whole), video_id, study)]
-        frames, strategy = take_frames(video, at, look)
         left_out = max(int(video.index.shown.sum()) - len(whole), 1)
-        return Decoded(frames, at, strategy, left_out)
+        return _decoded(video, at, look, left_out)
+
+
+def _decoded(video: "IndexedVideo", at: list[int], look: "Look", left_out: int = 0) -> Decoded:
+    """The frames ``at``, and the fingerprints of some: the pictures are there, and whole."""
+    from reelfit.video.decode import take_frames
+    from reelfit.video.fingerprint import fingerprint, spread_places
+
+    told = [at[place] for place in spread_places(len(at))]
+    seen: dict[int, int | None] = {}
+
+    def see(number: int, picture: "Tensor") -> None:
+        if number in told:
+            seen[number] = fingerprint(picture)
+
+    frames, strategy = take_frames(video, at, look, see=see)
+    return Decoded(frames, at, strategy, [seen[number] for number in told], left_out)
 
 
 def clips_of(decoded: Decoded, video_id: str, study: Study) -> Iterator["Clip"]:

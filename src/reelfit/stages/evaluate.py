@@ -1,212 +1,211 @@
 """How good each model is, by predictions of videos whose group it never saw.
 
-Reads ``<model>/fold_<k>/predictions.parquet`` -> writes ``predictions.parquet``,
-``kfold_results.feather``, ``summary.parquet``.
-Runs again when the training did, or the bootstrap changes. Peak memory: the predictions.
+Reads ``<model>/fold_<k>/predictions.parquet``, ``index.parquet``, ``folds.parquet``, the user's
+columns -> writes ``predictions.parquet``, ``kfold_results.feather``, ``summary.parquet`` and the
+tables of ``data/evaluation_tables.py``.
+Runs again when the training did, or the settings or the columns of subsets change. Peak memory: the
+predictions, and 50 weights for each.
 """
 
-from pathlib import Path
 from typing import Any, ClassVar, final
 
 import polars as pl
 
 from reelfit.data.listing import Listing
-from reelfit.data.seeds import generator_for
-from reelfit.files import read_json, write_whole
+from reelfit.data.seeds import seed_for
+from reelfit.files import digest
 from reelfit.runs import Run
+from reelfit.stages.evaluated import CONTROL, Evaluated, evaluated, predictions_of, results_of
+from reelfit.stages.listed import listing_of
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.study import Study, what_matters
 
-CONFIDENCE = 0.95
+BANDS = ((2160, "2160 and more"), (1080, "1080 to 2159"), (720, "720 to 1079"), (360, "360 to 719"))
+"""Of the shorter side in pixels, from the largest; the rest is below."""
+MISSING = "not said"
+"""The subset of videos whose cell in the user's table is empty."""
 
 
 @final
 class Evaluate(Stage):
-    """One unit per model: its intervals take the time."""
+    """One unit per model, and one for the control on container facts: their intervals take time."""
 
     name: ClassVar[str] = "evaluate"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     items: ClassVar[str] = "resamples"
     reads: ClassVar[tuple[str, ...]] = ("train",)
     writes: ClassVar[tuple[str, ...]] = (
         "predictions.parquet",
         "kfold_results.feather",
         "summary.parquet",
+        "group_summary.parquet",
+        "subsets.parquet",
+        "adjusted.parquet",
+        "calibration.parquet",
+        "comparison.parquet",
+        "control_predictions.parquet",
+        "control_facts.parquet",
+        "permutations.parquet",
     )
 
     def settings(self, study: Study) -> Any:
-        """The bootstrap and its seed."""
+        """All of its section, and the seed."""
         return [what_matters(study.evaluate), study.seed]
 
-    def units(self, run: Run, study: Study, listing: Listing, *, key: str) -> list[Unit]:
-        """The models that have no summary under this key."""
-        return [
-            Unit(self.name, choice.id, study.evaluate.bootstrap, {"model": choice.id})
-            for choice in study.models
-            if not self._summary_file(run, choice.id, key).exists()
-        ]
+    def inputs(self, listing: Listing) -> Any:
+        """The columns by which subsets are told."""
+        return digest(listing.columns.to_dicts()) if listing.columns.width else None
 
-    def _summary_file(self, run: Run, model: str, key: str) -> Path:
-        return run.state / "evaluate" / f"{model}.{key[:16]}.parquet"
+    def units(self, run: Run, study: Study, listing: Listing, *, key: str) -> list[Unit]:
+        """The models, and the control, that are not judged under this key."""
+        items = study.evaluate.bootstrap
+        found = [
+            Unit(self.name, choice.id, items + study.evaluate.permutations, {"model": choice.id})
+            for choice in study.models
+            if not evaluated(run, key, choice.id).whole
+        ]
+        if not evaluated(run, key, CONTROL).whole:
+            found.append(Unit(self.name, "control/container_facts", items, {"model": CONTROL}))
+        return found
 
     def work(self, run: Run, study: Study, unit: Unit, context: Context) -> None:
-        """Each metric of one model: over folds, over all videos, and its interval."""
-        from reelfit.metrics import METRICS, measure
-
-        model = unit.facts["model"]
-        predictions = _predictions(run, study, model)
-        results = _fold_results(run, study, model, predictions)
-        overall = measure(*_arrays(predictions))
-        intervals = _bootstrap(
-            predictions,
-            resamples=study.evaluate.bootstrap,
-            seed=study.seed,
-            report_progress=context.report_progress,
-        )
-        best_fold = _best_fold(results)
-        rows = []
-        for metric in METRICS:
-            values = results.filter(pl.col("metric") == metric)["value"].drop_nulls()
-            low, high = intervals[metric]
-            rows.append(
-                {
-                    "model": model,
-                    "metric": metric,
-                    "mean": values.mean(),
-                    "standard_deviation": values.std(),
-                    "out_of_fold": overall[metric],
-                    "low": low,
-                    "high": high,
-                    "best_fold": best_fold,
-                }
-            )
-        summary = pl.DataFrame(rows, schema=_SUMMARY_SCHEMA)
-        path = self._summary_file(run, model, context.key)
-        write_whole(path, summary.write_parquet)
+        """Judges one model, or trains and judges the control."""
+        if unit.facts["model"] == CONTROL:
+            _judge_control(run, study, unit, context)
+        else:
+            _judge_model(run, study, unit, context)
 
     def gather(self, run: Run, study: Study, listing: Listing, context: Context) -> None:
-        """The three tables, models in the order of the study, videos by identity."""
+        """The tables, models in the order of the study, videos by identity."""
+        from reelfit.data import evaluation_tables as schemas
         from reelfit.data.tables import KFOLD_RESULTS, PREDICTIONS, SUMMARY, write_table
 
-        predictions, results = [], []
-        for choice in study.models:
-            found = _predictions(run, study, choice.id)
-            predictions.append(found)
-            results.append(_fold_results(run, study, choice.id, found))
-        summaries = [
-            pl.read_parquet(self._summary_file(run, choice.id, context.key))
-            for choice in study.models
-        ]
-        write_table(pl.concat(predictions), run.file("predictions.parquet"), PREDICTIONS)
-        write_table(pl.concat(results), run.file("kfold_results.feather"), KFOLD_RESULTS)
-        write_table(pl.concat(summaries), run.file("summary.parquet"), SUMMARY)
-
-
-def _predictions(run: Run, study: Study, model: str) -> pl.DataFrame:
-    folds = range(1, study.folds.count + 1)
-    parts = [pl.read_parquet(run.fold(model, fold) / "predictions.parquet") for fold in folds]
-    return pl.concat(parts).sort("video_id")
-
-
-def _arrays(predictions: pl.DataFrame) -> tuple[Any, Any]:
-    import numpy as np
-
-    targets = predictions["target"].cast(pl.Int64).to_numpy()
-    return targets, np.array(predictions["probabilities"].to_list(), dtype=np.float64)
-
-
-def _fold_results(run: Run, study: Study, model: str, predictions: pl.DataFrame) -> pl.DataFrame:
-    from reelfit.metrics import measure
-
-    rows = []
-    for fold in range(1, study.folds.count + 1):
-        result = read_json(run.fold(model, fold) / "result.json")
-        measured = measure(*_arrays(predictions.filter(pl.col("fold") == fold)))
-        rows += [
-            {
-                "model": model,
-                "fold": fold,
-                "num_train": result["num_train"],
-                "num_validation": result["num_validation"],
-                "best_epoch": result["best_epoch"],
-                "metric": metric,
-                "value": value,
-            }
-            for metric, value in measured.items()
-        ]
-    frame = pl.DataFrame(rows, schema=_RESULTS_SCHEMA)
-    return frame.with_columns(best_fold=pl.col("fold") == _best_fold(frame)).select(
-        *list(_RESULTS_SCHEMA)[:5], "best_fold", "metric", "value"
-    )
-
-
-def _best_fold(results: pl.DataFrame) -> int:
-    """The fold of the highest ROC AUC, else accuracy; the first of equals."""
-    for metric in ("roc_auc", "accuracy"):
-        values = results.filter((pl.col("metric") == metric) & pl.col("value").is_not_null())
-        if not values.is_empty():
-            best = values.sort("value", "fold", descending=[True, False])
-            return int(best["fold"][0])
-    return 1
-
-
-def _bootstrap(
-    predictions: pl.DataFrame, *, resamples: int, seed: int, report_progress: Any
-) -> dict[str, tuple[float | None, float | None]]:
-    """The middle 95 % of each metric over resamples of whole groups.
-
-    Every model is judged over the same resamples. Resamples that leave a metric undefined (one
-    class only) do not count for it.
-
-    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), percentile intervals,
-    clusters resampled whole.
-    """
-    import numpy as np
-    import sklearn
-
-    from reelfit.metrics import METRICS, measure
-
-    targets, probabilities = _arrays(predictions)
-    groups = predictions["group"].to_numpy()
-    names = np.unique(groups)
-    members = [np.flatnonzero(groups == name) for name in names]
-    found: dict[str, list[float]] = {metric: [] for metric in METRICS}
-    with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
-        for number in range(resamples):
-            drawn = generator_for(seed, "bootstrap", number).integers(len(names), size=len(names))
-            rows = np.concatenate([members[group] for group in drawn])
-            for metric, value in measure(targets[rows], probabilities[rows]).items():
-                if value is not None:
-                    found[metric].append(value)
-            if number % 50 == 49:
-                report_progress(number + 1, resamples)
-    tail = (1 - CONFIDENCE) / 2
-    return {
-        metric: (
-            (float(np.quantile(values, tail)), float(np.quantile(values, 1 - tail)))
-            if values
-            else (None, None)
+        found = [evaluated(run, context.key, choice.id) for choice in study.models]
+        predictions = [predictions_of(run, study, choice.id) for choice in study.models]
+        control = evaluated(run, context.key, CONTROL)
+        permutations = (
+            [each.read("permutations") for each in found]
+            if (study.evaluate.permutations)
+            else [schemas.frame_of([], schemas.PERMUTATIONS)]
         )
-        for metric, values in found.items()
+        for table, name, schema in (
+            (pl.concat(predictions), "predictions.parquet", PREDICTIONS),
+            (_all(found, "kfold_results"), "kfold_results.feather", KFOLD_RESULTS),
+            (_all(found, "summary"), "summary.parquet", SUMMARY),
+            (_all(found, "group_summary"), "group_summary.parquet", schemas.GROUP_SUMMARY),
+            (_all(found, "subsets"), "subsets.parquet", schemas.SUBSETS),
+            (_all(found, "adjusted"), "adjusted.parquet", schemas.ADJUSTED),
+            (_all(found, "calibration"), "calibration.parquet", schemas.CALIBRATION),
+            (_compared(found, control), "comparison.parquet", schemas.COMPARISON),
+            (control.read("predictions"), "control_predictions.parquet", PREDICTIONS),
+            (control.read("facts"), "control_facts.parquet", schemas.CONTROL_FACTS),
+            (pl.concat(permutations), "permutations.parquet", schemas.PERMUTATIONS),
+        ):
+            write_table(table, run.file(name), schema)
+
+
+def _all(found: list[Evaluated], name: str) -> pl.DataFrame:
+    return pl.concat([each.read(name) for each in found])
+
+
+def _judge_model(run: Run, study: Study, unit: Unit, context: Context) -> None:
+    from reelfit.data.evaluation_tables import PERMUTATIONS, frame_of
+    from reelfit.stages import judging
+    from reelfit.stages.permuting import permutation_row
+
+    model, how = unit.facts["model"], _how(study)
+    predictions = predictions_of(run, study, model)
+    results = judging.fold_results(predictions, model, results_of(run, study, model))
+    samples = judging.bootstrap(
+        predictions, **how, on_progress=lambda done: context.report_progress(done, unit.items)
+    )
+    adjusted = judging.adjust(predictions)
+    tables = {
+        "kfold_results": results,
+        "summary": judging.summarise(predictions, results, samples),
+        "group_summary": judging.by_group(predictions, **how),
+        "subsets": judging.by_subset(predictions, _columns(run, study), **how),
+        "adjusted": adjusted,
+        "calibration": judging.calibration(predictions, adjusted),
+        "samples": pl.DataFrame({"roc_auc": samples["roc_auc"]}),
     }
+    if study.evaluate.permutations:
+        done = study.evaluate.bootstrap
+        row = permutation_row(
+            run,
+            study,
+            model,
+            predictions,
+            on_progress=lambda number: context.report_progress(done + number, unit.items),
+        )
+        tables["permutations"] = frame_of([row], PERMUTATIONS)
+    evaluated(run, context.key, model).write(tables)
 
 
-_SUMMARY_SCHEMA: dict[str, Any] = {
-    "model": pl.String,
-    "metric": pl.String,
-    "mean": pl.Float64,
-    "standard_deviation": pl.Float64,
-    "out_of_fold": pl.Float64,
-    "low": pl.Float64,
-    "high": pl.Float64,
-    "best_fold": pl.Int32,
-}
-_RESULTS_SCHEMA: dict[str, Any] = {
-    "model": pl.String,
-    "fold": pl.Int32,
-    "num_train": pl.Int64,
-    "num_validation": pl.Int64,
-    "best_epoch": pl.Int32,
-    "metric": pl.String,
-    "value": pl.Float64,
-}
+def _judge_control(run: Run, study: Study, unit: Unit, context: Context) -> None:
+    from reelfit.stages import judging
+    from reelfit.stages.container_control import control_predictions, facts_alone
+
+    first = predictions_of(run, study, study.models[0].id)  # all models predict the same videos
+    index = pl.read_parquet(run.file("index.parquet"))
+    paths = pl.read_parquet(run.file("folds.parquet")).select("video_id", "path")
+    videos = first.join(paths, on="video_id", how="left", maintain_order="left")
+    together = control_predictions(videos, index, seed=seed_for(study.seed, "control"))
+    facts = facts_alone(
+        videos,
+        index,
+        together,
+        **_how(study),
+        on_progress=lambda done: context.report_progress(done, unit.items),
+    )
+    results = judging.fold_results(together, CONTROL, results_of(run, study, study.models[0].id))
+    samples = judging.bootstrap(together, metrics=("roc_auc",), **_how(study))
+    tables = {
+        "kfold_results": results,
+        "predictions": together,
+        "facts": facts,
+        "samples": pl.DataFrame({"roc_auc": samples["roc_auc"]}),
+    }
+    evaluated(run, context.key, CONTROL).write(tables)
+
+
+def _how(study: Study) -> dict[str, Any]:
+    return {"resamples": study.evaluate.bootstrap, "seed": study.seed}
+
+
+def _columns(run: Run, study: Study) -> pl.DataFrame:
+    """By which subsets are told, of each video: what is always known, then the user's columns."""
+    index = pl.read_parquet(run.file("index.parquet"))
+    side = pl.min_horizontal("width", "height")
+    band = pl.lit("below 360")
+    for least, name in reversed(BANDS):
+        band = pl.when(side >= least).then(pl.lit(name)).otherwise(band)
+    known = index.select("path", band.alias("shorter side"), pl.col("codec"))
+    if study.evaluate.subsets:
+        listing = listing_of(study)
+        named = listing.columns.select(pl.all().fill_null(MISSING))
+        known = known.drop(named.columns, strict=False).join(
+            pl.concat([listing.rows.select("path"), named], how="horizontal"), on="path", how="left"
+        )
+    videos = pl.read_parquet(run.file("folds.parquet")).select("video_id", "path")
+    return videos.join(known, on="path", how="left", maintain_order="left").drop("path")
+
+
+def _compared(found: list[Evaluated], control: Evaluated) -> pl.DataFrame:
+    from reelfit.stages.comparing import comparison_table, judged
+
+    models = []
+    for each in found:
+        summary = each.read("summary").row(by_predicate=pl.col("metric") == "roc_auc", named=True)
+        samples = each.read("samples")["roc_auc"].to_numpy()
+        results = each.read("kfold_results")
+        models.append(judged(summary["model"], results, summary["out_of_fold"], samples))
+    together = control.read("facts").row(0, named=True)
+    beside = judged(
+        CONTROL,
+        control.read("kfold_results"),
+        together["value"],
+        control.read("samples")["roc_auc"].to_numpy(),
+    )
+    groups = control.read("predictions")["group"].n_unique()
+    return comparison_table(models, beside, control.read("kfold_results"), num_groups=groups)

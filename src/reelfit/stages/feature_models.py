@@ -11,9 +11,10 @@ from reelfit.study import Study
 
 if TYPE_CHECKING:
     from reelfit.models.collinearity import Cut
-    from reelfit.models.model import FeatureModel
+    from reelfit.models.model import FeatureModel, Weights
 
 CUTS = "cut_features.parquet"
+_KNOWN = ("video_id", "group", "target")
 
 
 def fit_features(
@@ -27,20 +28,8 @@ def fit_features(
 
     torch.set_num_threads(context.threads)
     folder = run.fold(choice_id, fold)
-    features = pl.read_parquet(run.file("features.parquet"))
-    names = features.columns[1:]
-    train, validation = (
-        rows.filter(pl.col("copy") == 0)
-        .select("video_id", "group", "target")
-        .join(features, on="video_id", maintain_order="left")
-        for rows in sides_of(run, fold)
-    )
-    weights = model.fit(
-        train.select(names).to_numpy(),
-        train["target"].cast(pl.Int64).to_numpy(),
-        num_classes=len(run.facts()["classes"]),
-        balanced=study.train.balance != "none",
-    )
+    train, validation, names = sides_with_features(run, fold)
+    weights = _fit(run, study, model, train)
     cuts = _cut_table(model.cuts(weights), names, choice_id, fold)
     tensors = {name: torch.from_numpy(value) for name, value in weights.items()}
     facts = {"features": names, "cut": cuts.select("feature", "reason").rows()}
@@ -56,6 +45,44 @@ def fit_features(
     write_table(cuts, folder / CUTS, CUT_FEATURES)
     context.report_progress(1, 1)
     return {"num_train": train.height, "num_validation": validation.height, "best_epoch": 0}
+
+
+def sides_with_features(run: Run, fold: int) -> tuple[pl.DataFrame, pl.DataFrame, list[str]]:
+    """Training and validation videos of a fold with their features, and the features' names."""
+    train, validation = (_with_features(run, rows) for rows in sides_of(run, fold))
+    return train, validation, train.columns[len(_KNOWN) :]
+
+
+def judge_features(
+    run: Run, study: Study, model: "FeatureModel", train: pl.DataFrame, judged: pl.DataFrame
+) -> dict[str, float | None]:
+    """The loss and the metrics on the videos of some clips of a model fitted on those of others."""
+    import numpy as np
+
+    train, judged = _with_features(run, train), _with_features(run, judged)
+    weights = _fit(run, study, model, train)
+    names = train.columns[len(_KNOWN) :]
+    probabilities = model.probabilities(weights, judged.select(names).to_numpy())
+    targets = judged["target"].cast(pl.Int64).to_numpy()
+    right = probabilities[np.arange(len(targets)), targets]
+    loss = float(-np.log(np.maximum(right, np.finfo(np.float64).tiny)).mean())
+    return {"loss": loss, **task_of(run, study, train).metrics(targets, probabilities)}
+
+
+def _with_features(run: Run, clips: pl.DataFrame) -> pl.DataFrame:
+    """The videos of some clips, each once, with their features after what is known of them."""
+    features = pl.read_parquet(run.file("features.parquet"))
+    originals = clips.filter(pl.col("copy") == 0).select(_KNOWN)
+    return originals.join(features, on="video_id", maintain_order="left")
+
+
+def _fit(run: Run, study: Study, model: "FeatureModel", train: pl.DataFrame) -> "Weights":
+    return model.fit(
+        train.select(train.columns[len(_KNOWN) :]).to_numpy(),
+        train["target"].cast(pl.Int64).to_numpy(),
+        num_classes=len(run.facts()["classes"]),
+        balanced=study.train.balance != "none",
+    )
 
 
 def gather_cuts(run: Run, study: Study, context: Context) -> None:

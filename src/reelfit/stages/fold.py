@@ -1,25 +1,55 @@
 """What training on one fold begins from and leaves, whatever the kind of model."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from reelfit.files import append_json_line
+from reelfit.files import append_json_line, digest, read_json, write_json
 from reelfit.runs import Run, timestamp
+from reelfit.stages.leakage import require_apart, require_no_leak
 from reelfit.stages.stage import Context
 from reelfit.study import Study
 
 if TYPE_CHECKING:
     from reelfit.tasks.task import Task
 
+RESULT = "result.json"
+"""Written last into a unit's folder: its presence means that the unit is whole."""
+
+
+def begin(folder: Path, key: str) -> None:
+    """Leaves what was done under this key, and clears what was done under another."""
+    mark = folder / "key.json"
+    if mark.exists() and read_json(mark)["key"] == key:
+        return
+    if folder.exists():
+        shutil.rmtree(folder)
+    write_json(mark, {"key": key})
+
+
+def is_whole(folder: Path, key: str) -> bool:
+    """Whether the folder has the result of this key."""
+    result = folder / RESULT
+    return result.exists() and read_json(result)["key"] == key
+
+
+def key_of(key: str, variant: int) -> str:
+    """What a fold's result stands under; of a network that shrank it is another."""
+    return digest([key, variant]) if variant else key
+
 
 def sides_of(run: Run, fold: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Training and validation clips of a fold: copies are of training groups only.
 
     A video that has no features is seen by no model, so that all are judged over the same videos.
+
+    Raises:
+        RunError: something stands on both sides.
     """
+    require_no_leak(run)
     rejected = pl.read_parquet(run.file("rejected.parquet")).filter(pl.col("stage") == "features")
     folds = pl.read_parquet(run.file("folds.parquet")).join(
         rejected, on="path", how="anti", maintain_order="left"
@@ -27,7 +57,9 @@ def sides_of(run: Run, fold: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     clips = pl.read_parquet(run.file("clips.parquet"))
     rows = clips.join(folds, on="video_id", maintain_order="left")
     validation = rows.filter((pl.col("fold") == fold) & (pl.col("copy") == 0))
-    return rows.filter(pl.col("fold") != fold), validation
+    train = rows.filter(pl.col("fold") != fold)
+    require_apart(train, validation, fold=fold)
+    return train, validation
 
 
 def hold_out(rows: pl.DataFrame, *, share: float, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -47,7 +79,7 @@ def hold_out(rows: pl.DataFrame, *, share: float, seed: int) -> tuple[pl.DataFra
 
 
 def task_of(run: Run, study: Study, train: pl.DataFrame) -> "Task":
-    """The task, its classes weighted by the inverse of their share where the study says so."""
+    """The task with the study's loss; classes weighted by the inverse of their share on demand."""
     import numpy as np
     import torch
 
@@ -58,7 +90,10 @@ def task_of(run: Run, study: Study, train: pl.DataFrame) -> "Task":
     if study.train.balance == "class_weights":
         counts = np.bincount(train["target"].to_numpy(), minlength=num_classes)
         weights = torch.tensor(len(train) / (num_classes * np.maximum(counts, 1))).float()
-    return TASKS[study.task](num_classes, weights)  # type: ignore[call-arg]
+    how = study.train
+    return TASKS[study.task](  # type: ignore[call-arg]
+        num_classes, weights, how.label_smoothing, how.focal or 0.0
+    )
 
 
 def metric_teller(

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, final
 
 import polars as pl
 
+from reelfit.data.folds import contradictions, join_groups, require_groups
 from reelfit.data.listing import Listing
 from reelfit.errors import StudyError, VideoError
 from reelfit.files import digest, file_digest, write_whole
@@ -115,8 +116,25 @@ class Index(Stage):
                 f"{rejected.height + index.height} were rejected, the first ({first['path']}) "
                 f"because: {first['reason']}; see {run.file('rejected.parquet')}"
             )
+        _require_folds(index, study, listing)
         write_table(index, run.file("index.parquet"), INDEX)
         context.event("indexed", usable=index.height, rejected=rejected.height)
+
+
+def _require_folds(index: pl.DataFrame, study: Study, listing: Listing) -> None:
+    """What makes folds impossible by the table alone, told before hours of decoding."""
+    torn = contradictions(index)
+    if not torn.is_empty():
+        named = "; ".join(
+            f"{', '.join(row['paths'])} ({' and '.join(row['labels'])})"
+            for row in torn.head(10).iter_rows(named=True)
+        )
+        raise StudyError(
+            f"{torn.height} videos have the same content and different labels: {named}"
+        )
+    groups = join_groups(index["video_id"].to_list(), index["group"].to_list())
+    labels, count = index["label"].to_list(), study.folds.count
+    require_groups(labels, groups, count=count, classes=listing.classes)
 
 
 def slice_size(items: int, *, most: int) -> int:

@@ -1,6 +1,7 @@
 """One network trained on one fold, within what its process may hold."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,24 +14,76 @@ from reelfit.memory.plan import peak_of
 from reelfit.runs import Run
 from reelfit.stages.clips import Clips
 from reelfit.stages.fold import hold_out, metric_teller, sides_of, task_of, write_predictions
-from reelfit.stages.plans import ahead_bytes, budget_of, plan_for, read_profiles, settled_rungs
+from reelfit.stages.plans import ahead_bytes, budget_of, plan_for, settled_rungs
+from reelfit.stages.profile import profile_of
 from reelfit.stages.stage import Context
 from reelfit.stages.variants import Variant, read_variants
 from reelfit.study import ModelChoice, Study
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import nn
 
     from reelfit.memory.rungs import Rung
     from reelfit.training.fit import Fit
     from reelfit.training.predicting import ClipSet
+    from reelfit.training.state import Progress
     from reelfit.training.step import Shortage
+
+
+@dataclass(frozen=True)
+class Job:
+    """One network to be trained on some clips and judged by others."""
+
+    choice: ModelChoice
+    variant: Variant
+    fold: int
+    folder: Path
+    """Where checkpoints, metrics and shortages go."""
+    seed: int
+    train: pl.DataFrame
+    validation: pl.DataFrame
+    is_hopeless: Callable[[dict[str, float | None], int], bool] = lambda _measured, _epoch: False
+    """Takes what an epoch gave on ``validation``, and its number: whether to end with it."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training left."""
+
+    progress: "Progress"
+    probabilities: "np.ndarray"
+    """Of the validation clips."""
 
 
 def train_network(
     run: Run, study: Study, choice: ModelChoice, variant: Variant, fold: int, context: Context
 ) -> dict[str, Any]:
     """Trains it to its end, from its newest checkpoint, and predicts the videos it never saw.
+
+    Raises:
+        Restart: memory ran out, though the plan fits; the last checkpoint is whole.
+        OutOfMemoryError: one sample does not fit by the plan.
+    """
+    from reelfit.data.seeds import seed_for
+
+    folder = run.fold(choice.id, fold)
+    train, validation = sides_of(run, fold)
+    seed = seed_for(study.seed, "train", choice.id, fold)
+    job = Job(choice, variant, fold, folder, seed, train, validation)
+    found = train_job(run, study, job, context)
+    write_predictions(folder, validation, choice.id, fold, found.probabilities)
+    return {
+        "num_train": train["video_id"].n_unique(),
+        "num_validation": validation.height,
+        "best_epoch": found.progress.best_epoch,
+        "epochs": found.progress.epoch,
+        "micro_batch": found.progress.micro_batch,
+    }
+
+
+def train_job(run: Run, study: Study, job: Job, context: Context) -> Trained:
+    """Trains to the end, or until it is hopeless, from the newest checkpoint in the job's folder.
 
     Raises:
         Restart: memory ran out, though the plan fits; the last checkpoint is whole.
@@ -44,32 +97,33 @@ def train_network(
     from reelfit.models.model import Network
     from reelfit.training.fit import Fit
     from reelfit.training.journal import StepJournal
+    from reelfit.training.optimizer import Descent
+    from reelfit.training.rates import factors_of
     from reelfit.training.state import state_bytes
 
     torch.set_num_threads(context.threads)
-    seed = seed_for(study.seed, "train", choice.id, fold)
-    folder = run.fold(choice.id, fold)
-    train, validation = sides_of(run, fold)
-    watched = None
+    folder, train, watched = job.folder, job.train, None
     if study.train.early_stopping is not None:
         share = study.train.early_stopping.holdout
-        train, watched = hold_out(train, share=share, seed=seed)
+        train, watched = hold_out(train, share=share, seed=job.seed)
     task = task_of(run, study, train)
-    torch.manual_seed(seed_for(seed, "weights"))
-    model = make_model(choice.name, variant.options)
+    torch.manual_seed(seed_for(job.seed, "weights"))
+    model = make_model(job.choice.name, job.variant.options)
     assert isinstance(model, Network)
     network = model.build(num_outputs=task.num_outputs)
     files = 4 + study.train.keep_epochs  # latest, best, an epoch more, and one being written
-    require_room(folder, files * state_bytes(network), what="the checkpoints of this fold")
+    copies = Descent.asked_by(study.train).copies + (study.train.ema is not None)
+    file_bytes = state_bytes(network, copies=copies)
+    require_room(folder, files * file_bytes, what="the checkpoints of this fold")
     metrics_file = folder / "metrics.jsonl"
+    rung = _rung(run, study, job, context)
     if context.memory.budget_bytes is not None:  # after the imports, which are not the model's
         limit_host_memory(context.memory.budget_bytes)
     on_gpu = torch.cuda.is_available()
     if on_gpu and isinstance(study.memory.gpu, int):
         limit_gpu_memory(study.memory.gpu)
-    context.event("epoch", fold=fold, model=choice.id, **_epoch_facts(train, study))
-    rung = _rung(run, study, choice, variant, context)
-    frames = variant.frames if variant.frames < study.clips.frames else None
+    context.event("epoch", fold=job.fold, model=job.choice.id, **_epoch_facts(train, study))
+    frames = job.variant.frames if job.variant.frames < study.clips.frames else None
     with ShardReader(Clips().folder(run, study)) as reader:
         fit = Fit(
             network=network,
@@ -77,22 +131,24 @@ def train_network(
             settings=study.train,
             reader=reader,
             train=_training_set(train, study, frames),
-            validation=_clip_set(validation, frames),
+            validation=_clip_set(job.validation, frames),
             watched=None if watched is None else _clip_set(watched, frames),
             checkpoints=folder / "checkpoints",
-            seed=seed,
+            seed=job.seed,
             device=torch.device("cuda" if on_gpu else "cpu"),
-            report=metric_teller(run, metrics_file, choice.id, fold, context),
+            report=metric_teller(run, metrics_file, job.choice.id, job.fold, context),
             metrics_file=metrics_file,
             journal=StepJournal(folder / "steps.jsonl"),
             rung=rung,
-            ahead_bytes=_ahead_bytes(run, study, choice, variant, rung, context),
+            rate_factors=factors_of(model, network, layer_decay=study.train.layer_decay),
+            ahead_bytes=_ahead_bytes(run, study, job, rung, context),
             shortages=context.shortages,
             on_shortage=_shortage_writer(folder, network, context),
             # On a GPU, fewer samples at once would need no less of the host's memory.
             nearly_full=context.memory.pressed if not on_gpu else lambda: False,
             on_event=context.event,
             should_stop=context.should_stop,
+            is_hopeless=job.is_hopeless,
         )
         context.memory.find_largest = fit.largest
         fit.on_progress = _progress_teller(fit, context)
@@ -103,43 +159,31 @@ def train_network(
         except (UpdateError, OutOfMemoryError) as error:  # memory in pieces is whole in a fresh one
             last = isinstance(error, OutOfMemoryError) and fit.began_on_last_rung()
             raise Restart(str(error), on_last_rung=last) from None
-    write_predictions(folder, validation, choice.id, fold, probabilities)
-    return {
-        "num_train": train["video_id"].n_unique(),
-        "num_validation": validation.height,
-        "best_epoch": progress.best_epoch,
-        "epochs": progress.epoch,
-        "micro_batch": progress.micro_batch,
-    }
+    return Trained(progress, probabilities)
 
 
-def _rung(
-    run: Run, study: Study, choice: ModelChoice, variant: Variant, context: Context
-) -> "Rung":
+def _rung(run: Run, study: Study, job: Job, context: Context) -> "Rung":
     """How steps are cut: as settled for the run, while that fits into what there is now."""
     from reelfit.memory.rungs import Rung
 
     host_bytes = context.memory.budget_bytes
     assert host_bytes is not None  # the launcher gives every unit its share
-    number = read_variants(run)[choice.id].index(variant)
-    profile = read_profiles(run)[choice.id][number]
-    settled = settled_rungs(run).get(choice.id, {})
-    if settled.get("variant") == number:
+    profile = profile_of(run, study, job.choice, job.variant, context)
+    settled = settled_rungs(run).get(job.choice.id, {})
+    variants = read_variants(run)[job.choice.id]
+    if job.variant in variants and settled.get("variant") == variants.index(job.variant):
         cut = {name: settled[name] for name in ("micro_batch", "technique")}
         needed = peak_of(profile, effective_batch=study.train.effective_batch, **cut)
         if needed is not None and needed <= budget_of(profile, study, host_bytes=host_bytes):
             return Rung(**cut)
-    plan = plan_for(choice.id, profile, study, host_bytes=host_bytes, workers=1)
+    plan = plan_for(job.choice.id, profile, study, host_bytes=host_bytes, workers=1)
     return Rung(plan.micro_batch, plan.technique)
 
 
-def _ahead_bytes(
-    run: Run, study: Study, choice: ModelChoice, variant: Variant, rung: "Rung", context: Context
-) -> int:
+def _ahead_bytes(run: Run, study: Study, job: Job, rung: "Rung", context: Context) -> int:
     host_bytes = context.memory.budget_bytes
     assert host_bytes is not None
-    number = read_variants(run)[choice.id].index(variant)
-    profile = read_profiles(run)[choice.id][number]
+    profile = profile_of(run, study, job.choice, job.variant, context)
     return ahead_bytes(profile, study, host_bytes=host_bytes, **vars(rung))
 
 

@@ -223,6 +223,7 @@ def _column(plan: Plan) -> dict[str, Any]:
         "weights": parts.weights,
         "gradients": parts.gradients,
         "optimizer state": parts.optimizer_state,
+        "averages": parts.averages,
         "buffers": parts.buffers,
         "activations per sample": parts.activations / plan.micro_batch,
         "activations": parts.activations,

@@ -1,8 +1,9 @@
 """What each network needs of memory, measured before anything is decoded or trained.
 
 Reads ``models.json`` -> writes ``profiles.json``; each profile stands in the store as well.
-Runs again when the models, the clips' shape, the classes or the precision change, and never for a
-budget. Peak memory: a step of two micro-batches of two random clips, where it fits.
+Runs again when the models, the clips' shape, the classes, the precision, the optimizer, averages or
+mixing change, and never for a budget. Peak memory: a step of two micro-batches of two random clips,
+where it fits.
 """
 
 import platform
@@ -14,12 +15,14 @@ from typing import Any, ClassVar, final
 from reelfit.data.listing import Listing
 from reelfit.files import digest, read_json, write_json
 from reelfit.memory.limits import limit_gpu_memory, limit_host_memory
-from reelfit.memory.profile import Profile, profile_values
+from reelfit.memory.profile import Profile, profile_values, read_profile
 from reelfit.runs import Run
 from reelfit.stages.plans import PROFILES, first_that_fits, plan_for, read_profiles
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.stages.variants import Variant, read_variants
 from reelfit.study import ModelChoice, Study
+from reelfit.study_yaml import read_study
+from reelfit.training.settings import TrainSettings
 
 
 @final
@@ -27,7 +30,7 @@ class ProfileModels(Stage):
     """One unit per network that was not profiled yet with these clips on this machine."""
 
     name: ClassVar[str] = "profile"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     items: ClassVar[str] = "networks"
     reads: ClassVar[tuple[str, ...]] = ("check",)
     writes: ClassVar[tuple[str, ...]] = (PROFILES,)
@@ -38,7 +41,7 @@ class ProfileModels(Stage):
         """The models and what they may give up, the shape of their input, their arithmetic."""
         models = [choice.model_dump(mode="json") for choice in study.models]
         shape = [study.clips.frames, study.clips.size]
-        return [study.task, models, study.allow, *shape, study.train.precision]
+        return [study.task, models, study.allow, *shape, *_of_training(study.train)]
 
     def inputs(self, listing: Listing) -> Any:
         """How many numbers a network gives."""
@@ -88,6 +91,30 @@ class ProfileModels(Stage):
             plan_for(model, profiles[number], study, host_bytes=host_bytes, workers=1)
 
 
+def profile_of(
+    run: Run, study: Study, choice: ModelChoice, variant: Variant, context: Context
+) -> Profile:
+    """The profile of a network, also of one that a search has changed: that is made here and now.
+
+    Options that are fractions, such as a dropout, change nothing that a network holds.
+    """
+    known = read_variants(run)[choice.id]
+    asked = read_study(run.study_file, environment={})
+    as_asked = _of_training(study.train) == _of_training(asked.train)
+    for number, one in enumerate(known if as_asked else []):
+        if one.frames == variant.frames and _sizes(one.options) == _sizes(variant.options):
+            return read_profiles(run)[choice.id][number]
+    place = _place(run, study, choice, variant)
+    if not place.exists():
+        profile = _rehearse(run, study, choice, variant, context)
+        write_json(place, profile_values(profile))
+    return read_profile(read_json(place))
+
+
+def _sizes(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if not isinstance(value, float)}
+
+
 def _networks(run: Run, study: Study) -> list[tuple[ModelChoice, int, Variant]]:
     """Each network in each variant, with its number."""
     variants = read_variants(run)
@@ -108,12 +135,24 @@ def _place(run: Run, study: Study, choice: ModelChoice, variant: Variant) -> Pat
         len(run.facts()["classes"]),
         variant.frames,
         study.clips.size,
-        study.train.precision,
+        *_of_training(study.train),
         run.facts()["threads"],
         version("torch"),
         processors_in_words(),
     ]
     return run.store / "profiles" / f"{digest(facts)[:32]}.json"
+
+
+def _of_training(settings: TrainSettings) -> list[Any]:
+    """What of a recipe says how much memory a step needs: precision, state, averages, mixing."""
+    return [
+        settings.precision,
+        settings.optimizer,
+        settings.momentum,
+        settings.ema is not None,
+        settings.mixup,
+        settings.cutmix,
+    ]
 
 
 def _here(run: Run, choice: ModelChoice, number: int) -> Path:
@@ -128,6 +167,8 @@ def _rehearse(
     from reelfit.models import make_model
     from reelfit.models.model import Network
     from reelfit.tasks import TASKS
+    from reelfit.training.mixing import Mixing
+    from reelfit.training.optimizer import Descent
     from reelfit.training.rehearsal import Rehearsal
 
     torch.set_num_threads(context.threads)
@@ -147,6 +188,9 @@ def _rehearse(
         size=study.clips.height_width,
         device=torch.device("cuda" if on_gpu else "cpu"),
         precision=study.train.precision,
+        descent=Descent.asked_by(study.train),
+        averaged=study.train.ema is not None,
+        mixing=Mixing.asked_by(study.train, seed=study.seed),
     ).profile()
 
 

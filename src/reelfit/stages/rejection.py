@@ -31,9 +31,9 @@ def require_classes(
     Raises:
         StudyError: one has none; there is nothing to tell it from the others by.
     """
-    folds = pl.read_parquet(run.file("folds.parquet")).join(kept, on="video_id", how="semi")
+    index = pl.read_parquet(run.file("index.parquet")).join(kept, on="video_id", how="semi")
     for name in listing.classes:
-        if folds.filter(pl.col("label") == name).is_empty():
+        if index.filter(pl.col("label") == name).is_empty():
             raise StudyError(
                 f"no video of the class {name} could be decoded; {rejected.height} were rejected: "
                 f"see {run.file('rejected.parquet')}"

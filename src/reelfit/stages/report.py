@@ -13,13 +13,14 @@ from reelfit.data.listing import Listing
 from reelfit.files import read_json, read_json_lines, write_text
 from reelfit.runs import Run
 from reelfit.stages.clips import Clips
+from reelfit.stages.look_alikes import look_alikes
 from reelfit.stages.plans import given_up_by
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.study import Study
 
 if TYPE_CHECKING:
     from reelfit.data.shards import ShardReader
-    from reelfit.report import Mistake, Sheet
+    from reelfit.report import Evaluation, Mistake, Sheet
 
 MISTAKES = 6
 SHEETS_PER_CLASS = 2
@@ -31,7 +32,7 @@ class Report(Stage):
     """Gathers what stands in the run's folder and draws it."""
 
     name: ClassVar[str] = "report"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[tuple[str, ...]] = ("evaluate",)
     writes: ClassVar[tuple[str, ...]] = ("report.html", "report.md")
 
@@ -75,6 +76,7 @@ def _content(run: Run, study: Study, classes: list[str], reader: "ShardReader") 
     predictions = tables.read_table(run.file("predictions.parquet"), tables.PREDICTIONS)
     summary = tables.read_table(run.file("summary.parquet"), tables.SUMMARY)
     folds = tables.read_table(run.file("folds.parquet"), tables.FOLDS)
+    duplicates = tables.read_table(run.file("duplicates.parquet"), tables.DUPLICATES)
     clips = tables.read_table(run.file("clips.parquet"), tables.CLIPS)
     device = next((e["device"] for e in reversed(events) if e["event"] == "device"), "unknown")
     return ReportContent(
@@ -85,18 +87,38 @@ def _content(run: Run, study: Study, classes: list[str], reader: "ShardReader") 
         predictions=predictions,
         kfold_results=tables.read_table(run.file("kfold_results.feather"), tables.KFOLD_RESULTS),
         summary=summary,
+        evaluation=_evaluation(run),
         folds=folds,
         rejected=tables.read_table(run.file("rejected.parquet"), tables.REJECTED),
+        duplicates=duplicates,
+        look_alikes=look_alikes(duplicates, clips, reader),
         curves=_curves(run),
         memory=memory_table(lines),
         stages=unit_table(events),
         plans=plan_table(events, lines),
+        search=tables.read_table(run.file("search.parquet"), tables.SEARCH),
         shrunk=shrunk_models(given_up_by(run), events),
         decisions=decisions(events),
         classes=classes,
         mistakes=_mistakes(_best_model(summary), predictions, folds, clips, classes, reader),
         contact_sheet=_sheets(folds, clips, classes, reader),
         elapsed_seconds=worked_seconds(events),
+    )
+
+
+def _evaluation(run: Run) -> "Evaluation":
+    from reelfit.data import evaluation_tables as schemas
+    from reelfit.data.tables import read_table
+    from reelfit.report import Evaluation
+
+    return Evaluation(
+        group_summary=read_table(run.file("group_summary.parquet"), schemas.GROUP_SUMMARY),
+        subsets=read_table(run.file("subsets.parquet"), schemas.SUBSETS),
+        adjusted=read_table(run.file("adjusted.parquet"), schemas.ADJUSTED),
+        calibration=read_table(run.file("calibration.parquet"), schemas.CALIBRATION),
+        comparison=read_table(run.file("comparison.parquet"), schemas.COMPARISON),
+        control_facts=read_table(run.file("control_facts.parquet"), schemas.CONTROL_FACTS),
+        permutations=read_table(run.file("permutations.parquet"), schemas.PERMUTATIONS),
     )
 
 

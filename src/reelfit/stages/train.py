@@ -7,14 +7,16 @@ Runs again when anything it reads, the model or the training settings change. Pe
 network, its gradients and optimizer state, and the activations of one micro-batch.
 """
 
-import shutil
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, ClassVar, final
 
 from reelfit.data.listing import Listing
-from reelfit.files import digest, read_json, write_json, write_text
+from reelfit.files import write_json, write_text
 from reelfit.runs import Run
+from reelfit.stages.chosen import with_chosen
 from reelfit.stages.feature_models import fit_features, gather_cuts
+from reelfit.stages.fold import RESULT, begin, is_whole, key_of
+from reelfit.stages.leakage import require_no_leak
 from reelfit.stages.networks import train_network
 from reelfit.stages.plans import settled_rungs, shrink
 from reelfit.stages.stage import Context, Stage, Unit
@@ -29,7 +31,7 @@ class Train(Stage):
     name: ClassVar[str] = "train"
     version: ClassVar[int] = 2
     items: ClassVar[str] = "folds"
-    reads: ClassVar[tuple[str, ...]] = ("split", "clips", "features")
+    reads: ClassVar[tuple[str, ...]] = ("split", "clips", "features", "search")
     writes: ClassVar[tuple[str, ...]] = ("metrics.jsonl", "cut_features.parquet")
     all_threads: ClassVar[bool] = True
     computes: ClassVar[bool] = True
@@ -48,7 +50,7 @@ class Train(Stage):
         for choice in sorted(study.models, key=lambda choice: choice.id in networks, reverse=True):
             variant = settled.get(choice.id, {}).get("variant", 0)
             for fold in range(1, study.folds.count + 1):
-                if not _whole(run.fold(choice.id, fold), _key(key, variant)):
+                if not is_whole(run.fold(choice.id, fold), key_of(key, variant)):
                     facts = {"model": choice.id, "fold": fold, "variant": variant}
                     found.append(Unit(self.name, f"{choice.id}/fold_{fold}", 1, facts))
         return found
@@ -61,17 +63,19 @@ class Train(Stage):
         choice = next(c for c in study.models if c.id == unit.facts["model"])
         fold = unit.facts["fold"]
         folder = run.fold(choice.id, fold)
-        key = _key(context.key, unit.facts["variant"])
-        _begin(folder, key)
+        key = key_of(context.key, unit.facts["variant"])
+        begin(folder, key)
+        study, choice = with_chosen(run, study, choice, fold)
         model = make_model(choice.name, choice.options)
         context.memory.place.update(model=choice.id, fold=fold)
         if isinstance(model, Network):
             variant = read_variants(run)[choice.id][unit.facts["variant"]]
+            variant = replace(variant, options=variant.options | choice.options)
             result = train_network(run, study, choice, variant, fold, context)
         else:
             assert isinstance(model, FeatureModel)
             result = fit_features(run, study, choice.id, model, fold, context)
-        write_json(folder / "result.json", {"key": key} | result)
+        write_json(folder / RESULT, {"key": key} | result)
 
     def shrink(self, run: Run, study: Study, unit: Unit, *, host_bytes: int) -> bool:
         """All folds of the unit's network begin again with what the study lets it give up."""
@@ -82,6 +86,7 @@ class Train(Stage):
 
     def gather(self, run: Run, study: Study, listing: Listing, context: Context) -> None:
         """The metrics and the cut features of all units, in the order of models and folds."""
+        require_no_leak(run)  # all folds may have stood before
         parts = []
         for choice in study.models:
             for fold in range(1, study.folds.count + 1):
@@ -94,23 +99,3 @@ class Train(Stage):
 def what_matters_of(models: list[ModelChoice]) -> list[dict[str, Any]]:
     """The models as JSON values; their ids name their results, so they count."""
     return [choice.model_dump(mode="json") for choice in models]
-
-
-def _key(key: str, variant: int) -> str:
-    """What a fold's result stands under; of a network that shrank it is another."""
-    return digest([key, variant]) if variant else key
-
-
-def _whole(folder: Path, key: str) -> bool:
-    result = folder / "result.json"
-    return result.exists() and read_json(result)["key"] == key
-
-
-def _begin(folder: Path, key: str) -> None:
-    """Leaves what was done under this key, and clears what was done under another."""
-    mark = folder / "key.json"
-    if mark.exists() and read_json(mark)["key"] == key:
-        return
-    if folder.exists():
-        shutil.rmtree(folder)
-    write_json(mark, {"key": key})

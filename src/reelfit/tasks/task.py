@@ -17,9 +17,15 @@ class Task(ABC):
 
     @abstractmethod
     def losses(
-        self, outputs: Float[Tensor, "batch output"], targets: Int64[Tensor, " batch"]
+        self,
+        outputs: Float[Tensor, "batch output"],
+        targets: Int64[Tensor, " batch"] | Float[Tensor, "batch output"],
     ) -> Float[Tensor, " batch"]:
-        """The loss of each sample by itself."""
+        """The loss of each sample by itself; targets are as they stand in the table, or soft."""
+
+    @abstractmethod
+    def soft_targets(self, targets: Int64[Tensor, " batch"]) -> Float[Tensor, "batch output"]:
+        """Targets of which a weighted mean of two is a target again."""
 
     @abstractmethod
     def probabilities(

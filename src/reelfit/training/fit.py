@@ -2,37 +2,38 @@
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
-from reelfit.data.batches import Batch, balanced_order, batches, epoch_order
+from reelfit.data.batches import Batch, batches
 from reelfit.data.seeds import seed_for
 from reelfit.data.shards import ShardReader
 from reelfit.errors import Interrupted, OutOfMemoryError, Restart
 from reelfit.memory.census import largest_kept
-from reelfit.memory.limits import room_for_file
 from reelfit.memory.release import release
 from reelfit.memory.rungs import Rung, rung_below, smaller_rung, techniques_of
 from reelfit.tasks.task import Task
-from reelfit.training.checkpoint import (
-    SUFFIX,
-    drop_old_epochs,
-    load_checkpoint,
-    newest_checkpoint,
-    save_checkpoint,
-)
+from reelfit.training.archive import Archive
+from reelfit.training.averaging import Averages
 from reelfit.training.journal import StepJournal
-from reelfit.training.optimizer import learning_rate_at, make_optimizer
-from reelfit.training.predicting import ClipSet, Predictor, to_input
+from reelfit.training.mixing import Mixing, as_input, mixed_batch, take_mixed
+from reelfit.training.optimizer import Descent, make_optimizer, set_rate
+from reelfit.training.order import order_of
+from reelfit.training.precision import autocast_dtype
+from reelfit.training.predicting import ClipSet, Predictor
+from reelfit.training.schedule import Schedule
 from reelfit.training.settings import TrainSettings
-from reelfit.training.state import Progress, load_weights, pack_state, unpack_state
+from reelfit.training.splitting import take_samples
+from reelfit.training.state import Progress
 from reelfit.training.step import ExactStep, Shortage, StepOutcome
+from reelfit.training.stopping import watch
 
 Report = Callable[[str, str, float | None, int, int], None]
 """Takes phase, metric, value, epoch and step."""
@@ -60,6 +61,8 @@ class Fit:
     journal: StepJournal
     rung: Rung
     """How steps are cut, as planned; finer, where a checkpoint has learnt to."""
+    rate_factors: dict[str, float] = field(default_factory=dict)
+    """Of parameters that learn at another rate than the study's, by name."""
     ahead_bytes: int = 0
     """What clips may take that are read in advance."""
     shortages: int = 0
@@ -69,10 +72,13 @@ class Fit:
     on_shortage: Callable[[Shortage, Any], None] = lambda _shortage, _batch: None
     nearly_full: Callable[[], bool] = lambda: False
     should_stop: Callable[[], bool] = lambda: False
+    is_hopeless: Callable[[dict[str, float | None], int], bool] = lambda _measured, _epoch: False
+    """Takes what an epoch gave on ``validation``, and its number: whether it was the last."""
     progress: Progress = field(default_factory=Progress)
     _was_short: bool = field(default=False, init=False)
     _in_hand: Any = field(default=None, init=False)
     """The clips of the step that is being done."""
+    _averages: Averages | None = field(default=None, init=False)
 
     def run(self) -> Progress:
         """Trains to the end, from the newest whole checkpoint if there is one.
@@ -83,19 +89,18 @@ class Fit:
             OutOfMemoryError: one sample does not fit.
         """
         settings = self.settings
-        self.network.to(self.device)
-        self.optimizer = make_optimizer(
-            self.network, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay
-        )
+        self._make_ready()
         self._take_less_after_deaths()
         self._go_back_to_checkpoint()
         step = self._make_step()
         steps_per_epoch = -(-len(self.train.targets) // settings.effective_batch)
-        total_steps = steps_per_epoch * settings.epochs
+        schedule = Schedule.asked_by(settings, total_steps=steps_per_epoch * settings.epochs)
         saved = time.monotonic()
         state = self.progress
         while state.epoch < settings.epochs and not state.stopped:
-            order = self._order(state.epoch)
+            order = order_of(
+                self.train, balance=settings.balance, seed=self.seed, epoch=state.epoch
+            )
             for batch, position in batches(
                 self.train.source(self.reader, epoch=state.epoch),
                 order,
@@ -104,35 +109,46 @@ class Fit:
                 ahead_bytes=self.ahead_bytes,
                 pinned=self.device.type == "cuda",
             ):
-                self._one_step(step, batch, total_steps)
+                self._one_step(step, batch, schedule)
                 del batch  # or two would be alive while the next one is read
                 state.position = position
-                self.on_progress(state.step, total_steps)
+                self.on_progress(state.step, schedule.total_steps)
                 release(settings.release, steps=state.step, steps_per_epoch=steps_per_epoch)
                 if self.should_stop():
-                    self._save("latest")
+                    self.archive.save("latest", state)
                     raise Interrupted
                 if time.monotonic() - saved > settings.checkpoint_minutes * 60:
-                    self._save("latest")
+                    self.archive.save("latest", state)
                     saved = time.monotonic()
             self._end_epoch()
             saved = time.monotonic()
         return state
 
-    def _one_step(self, step: ExactStep, batch: Batch, total_steps: int) -> None:
-        state, settings = self.progress, self.settings
-        torch.manual_seed(seed_for(self.seed, "step", state.step))  # dropout: no state to save
-        rate = learning_rate_at(
-            state.step,
-            highest=settings.learning_rate,
-            warmup_steps=settings.warmup_steps,
-            total_steps=total_steps,
+    def _make_ready(self) -> None:
+        """Network, optimizer and averages with all that they will hold, and their archive."""
+        settings = self.settings
+        self.network.to(self.device)
+        self.optimizer = make_optimizer(
+            self.network,
+            learning_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            descent=Descent.asked_by(settings),
+            factors=self.rate_factors,
         )
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        if settings.ema is not None:
+            self._averages = Averages.begin(self.network, decay=settings.ema)
+        self.mixing = Mixing.asked_by(settings, seed=self.seed)
+        self.archive = Archive(
+            self.checkpoints, self.metrics_file, self.network, self.optimizer, self._averages
+        )
+
+    def _one_step(self, step: ExactStep, batch: Batch, schedule: Schedule) -> None:
+        state = self.progress
+        torch.manual_seed(seed_for(self.seed, "step", state.step))  # dropout: no state to save
+        set_rate(self.optimizer, schedule.rate_at(state.step))
         self.network.train()
         self._choose_rung(step)
-        samples = (batch.clips, torch.from_numpy(self.train.targets[batch.rows]))
+        samples = self._samples_of(batch)
         self._in_hand = samples
         outcome = None if self.journal.was_skipped(state.step) else self._try_step(step, samples)
         if outcome is None:
@@ -143,6 +159,19 @@ class Fit:
         state.step += 1
         state.micro_batch, state.technique = step.rung.micro_batch, step.rung.technique
         self._in_hand = None  # or two would be alive while the next one is read
+
+    def _samples_of(self, batch: Batch) -> tuple[Any, ...]:
+        """Clips and targets of a step, and how they are mixed, where the study asks for it."""
+        targets = torch.from_numpy(self.train.targets[batch.rows])
+        if self.mixing is None:
+            return batch.clips, targets
+        mixture = self.mixing.draw(
+            epoch=self.progress.epoch,
+            position=self.progress.position,
+            samples=len(batch.rows),
+            size=(batch.clips.shape[-2], batch.clips.shape[-1]),
+        )
+        return mixed_batch(batch.clips, self.task.soft_targets(targets), mixture)
 
     def began_on_last_rung(self) -> bool:
         """Whether no cut is finer, and no larger one has left anything in this process."""
@@ -172,7 +201,7 @@ class Fit:
             return rung
         return Rung(rung.micro_batch, techniques[-1])
 
-    def _try_step(self, step: ExactStep, samples: tuple[Tensor, ...]) -> StepOutcome | None:
+    def _try_step(self, step: ExactStep, samples: tuple[Any, ...]) -> StepOutcome | None:
         try:
             return step(samples)
         except OutOfMemoryError as error:
@@ -216,35 +245,20 @@ class Fit:
         state.epoch += 1
         seen = state.epoch_samples  # none where all were given up
         self._tell("train", {"loss": state.epoch_loss_sum / seen if seen else None})
-        self._tell("validation", self.judge(self.validation))
+        validated = self.judge(self.validation)
+        self._tell("validation", validated)
         if self.settings.early_stopping is not None and self.watched is not None:
-            self._watch(self.judge(self.watched))
+            measured = self.judge(self.watched)
+            self._tell("holdout", measured)
+            watch(
+                state, measured[self.settings.early_stopping.metric], self.settings.early_stopping
+            )
         else:
             state.best_epoch = state.epoch
         state.position, state.epoch_loss_sum, state.epoch_samples = 0, 0.0, 0
-        if state.best_epoch == state.epoch:
-            self._save("best")
-        if self.settings.keep_epochs:
-            self._save(f"epoch_{state.epoch:03d}")
-        self._save("latest")  # last: going on from here, the others of this epoch stand
-        drop_old_epochs(self.checkpoints, keep=self.settings.keep_epochs)
-
-    def _watch(self, measured: dict[str, float | None]) -> None:
-        stopping = self.settings.early_stopping
-        assert stopping is not None
-        self._tell("holdout", measured)
-        state = self.progress
-        value = measured[stopping.metric]
-        lower_is_better = stopping.metric in ("loss", "equal_error_rate", "brier_score")
-        gained = value is not None and (
-            state.best_value is None
-            or (value < state.best_value if lower_is_better else value > state.best_value)
-        )
-        if gained:
-            state.best_value, state.best_epoch, state.epochs_without_gain = value, state.epoch, 0
-        else:
-            state.epochs_without_gain += 1
-            state.stopped = state.epochs_without_gain >= stopping.patience
+        if self.is_hopeless(validated, state.epoch):
+            state.stopped = True
+        self.archive.end_epoch(state, keep=self.settings.keep_epochs)
 
     def judge(self, clips: ClipSet) -> dict[str, float | None]:
         """The mean loss over ``clips`` and every metric of the task."""
@@ -255,7 +269,7 @@ class Fit:
     def predict(
         self, clips: ClipSet
     ) -> tuple[Float64[np.ndarray, "clip output"], Float64[np.ndarray, " clip"]]:
-        """Probabilities and losses of ``clips``, by the weights as they stand.
+        """Probabilities and losses of ``clips``, by the weights as they stand or their averages.
 
         Raises:
             OutOfMemoryError: one clip does not fit.
@@ -271,7 +285,8 @@ class Fit:
                 "out_of_memory_predicting", clips=size, message=said
             ),
         )
-        found = predictor(clips)
+        with self._weights_that_predict():
+            found = predictor(clips)
         state.predict_batch = predictor.size
         return found
 
@@ -282,16 +297,10 @@ class Fit:
             self.progress.epoch,
         ):
             return
-        path = self.checkpoints / f"best{SUFFIX}"
-        with room_for_file(path.stat().st_size):
-            load_weights(load_checkpoint(path).tensors, self.network)
+        self.archive.take_best()
 
-    def _order(self, epoch: int) -> Int64[np.ndarray, " clip"]:
-        seed = seed_for(self.seed, "order of clips")
-        if self.settings.balance in ("sampling", "group_sampling"):
-            groups = self.train.groups if self.settings.balance == "group_sampling" else None
-            return balanced_order(self.train.targets, seed=seed, epoch=epoch, groups=groups)
-        return epoch_order(len(self.train.targets), seed=seed, epoch=epoch)
+    def _weights_that_predict(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._averages is None else self._averages.in_place(self.network)
 
     def _take_less_after_deaths(self) -> None:
         techniques = techniques_of(self.network, self.device)
@@ -313,6 +322,8 @@ class Fit:
             autocast_dtype=autocast_dtype(settings.precision, self.device),
             on_shortage=self._tell_shortage,
             on_split=self._write_split,
+            on_update=self._update_averages,
+            split=take_samples if self.mixing is None else take_mixed,
             look=True,
             recover=settings.on_out_of_memory == "retry",
         )
@@ -336,45 +347,26 @@ class Fit:
     def _save_rung(self, rung: Rung) -> None:
         """A checkpoint from which a fresh process begins this step, with the weights before it."""
         self.progress.micro_batch, self.progress.technique = rung.micro_batch, rung.technique
-        self._save("latest")
+        self.archive.save("latest", self.progress)
 
-    def _losses(self, network: nn.Module, part: tuple[Tensor, ...]) -> Float[Tensor, " batch"]:
-        clips, targets = part
-        outputs = network(to_input(clips, self.device))
-        return self.task.losses(outputs, targets.to(self.device))
+    def _update_averages(self) -> None:
+        if self._averages is not None:
+            self._averages.update(self.network, step=self.progress.step)
+
+    def _losses(self, network: nn.Module, part: tuple[Any, ...]) -> Float[Tensor, " batch"]:
+        inputs, targets = as_input(part, self.device)
+        return self.task.losses(network(inputs), targets)
 
     def _tell(self, phase: str, measured: dict[str, float | None]) -> None:
         for metric, value in measured.items():
             self.report(phase, metric, value, self.progress.epoch, self.progress.step)
 
-    def _save(self, name: str) -> None:
-        state = self.progress
-        state.metrics_bytes = self.metrics_file.stat().st_size if self.metrics_file.exists() else 0
-        path = self.checkpoints / f"{name}{SUFFIX}"
-        save_checkpoint(path, pack_state(self.network, self.optimizer, state))
-
     def _go_back_to_checkpoint(self) -> None:
-        files = [path.stat().st_size for path in self.checkpoints.glob(f"*{SUFFIX}")]
-        with room_for_file(max(files, default=0)):
-            found, set_aside = newest_checkpoint(self.checkpoints)
-            resumed = found is not None
-            if found is not None:
-                self.progress = unpack_state(found, self.network, self.optimizer)
-            del found  # with it goes the mapping of its file
+        found, set_aside = self.archive.go_back()
         for said in set_aside:
             self.on_event("checkpoint_set_aside", message=said)
-        if resumed:
+        if found is not None:
+            self.progress = found
             learnt = Rung(self.progress.micro_batch, self.progress.technique)
             self.rung = smaller_rung(self.rung, self._usable(learnt))
             self.on_event("resumed", epoch=self.progress.epoch, step=self.progress.step)
-        if self.metrics_file.exists():  # what was told after the checkpoint is told again
-            with self.metrics_file.open("rb+") as told:
-                told.truncate(self.progress.metrics_bytes)
-
-
-def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
-    """The type of the forward pass's arithmetic; None is float32 throughout."""
-    if precision == "auto":
-        gpu = device.type == "cuda" and torch.cuda.is_bf16_supported()
-        return torch.bfloat16 if gpu else None
-    return {"float32": None, "bfloat16": torch.bfloat16}[precision]

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import psutil
 import torch
@@ -15,10 +16,11 @@ from reelfit.memory.record import HostMemory, host_memory
 from reelfit.memory.rungs import Rung, techniques_of
 from reelfit.memory.trace import Traced, trace_step
 from reelfit.tasks.task import Task
-from reelfit.training.fit import autocast_dtype
-from reelfit.training.optimizer import allocate_state, make_optimizer
-from reelfit.training.predicting import to_input
+from reelfit.training.mixing import Mixing, as_input, mixed_batch, take_mixed
+from reelfit.training.optimizer import ADAMW, Descent, make_optimizer
+from reelfit.training.precision import autocast_dtype
 from reelfit.training.recovery import clean_shortage
+from reelfit.training.splitting import take_samples
 from reelfit.training.step import ExactStep
 
 PROBED = (1, 2)
@@ -41,6 +43,10 @@ class Rehearsal:
     """Height and width of a frame."""
     device: torch.device
     precision: str
+    descent: Descent = ADAMW
+    averaged: bool = False
+    """Whether a running average of the weights is kept."""
+    mixing: Mixing | None = None
 
     def profile(self) -> Profile:
         """Probes first, for what tracing imports would count as theirs.
@@ -68,6 +74,7 @@ class Rehearsal:
             weights_bytes=first.weights_bytes,
             gradients_bytes=first.gradients_bytes,
             optimizer_bytes=first.optimizer_bytes,
+            averages_bytes=first.gradients_bytes if self.averaged else 0,
             buffers_bytes=first.buffers_bytes,
             sample_bytes=first.batch_bytes,
             techniques=tuple(
@@ -81,8 +88,9 @@ class Rehearsal:
         try:
             with clean_shortage("rehearsing"):
                 network = self.build().to(self.device).train()
-                optimizer = make_optimizer(network, learning_rate=1e-3, weight_decay=0.01)
-                allocate_state(optimizer)
+                optimizer = make_optimizer(
+                    network, learning_rate=1e-3, weight_decay=0.01, descent=self.descent
+                )
         except OutOfMemoryError:  # its weights alone are too much: the trace says how much
             with torch.device("meta"):
                 shape = self.build()
@@ -94,6 +102,7 @@ class Rehearsal:
             effective_batch=PASSES * max(PROBED),
             autocast_dtype=autocast_dtype(self.precision, self.device),
             recover=False,
+            split=take_samples if self.mixing is None else take_mixed,
         )
         techniques = techniques_of(network, self.device)
         probed: dict[str, list[ProbedPass]] = {name: [] for name in techniques}
@@ -131,20 +140,26 @@ class Rehearsal:
             micro_batch=micro_batch,
             technique="plain" if offloaded else technique,
             autocast_dtype=autocast_dtype(self.precision, self.device),
+            state_bytes=self.descent.state_bytes,
         )
         if not offloaded:
             return traced
         passing_bytes = traced.peak_bytes - traced.activations_bytes
         return replace(traced, activations_bytes=0, peak_bytes=passing_bytes)
 
-    def _losses(self, network: nn.Module, part: tuple[Tensor, Tensor]) -> Float[Tensor, " batch"]:
+    def _losses(self, network: nn.Module, part: tuple[Any, ...]) -> Float[Tensor, " batch"]:
         device = next(network.parameters()).device  # of a traced network it is the CPU
-        return self.task.losses(network(to_input(part[0], device)), part[1].to(device))
+        inputs, targets = as_input(part, device)
+        return self.task.losses(network(inputs), targets)
 
-    def _make_batch(self, samples: int) -> tuple[Tensor, Tensor]:
+    def _make_batch(self, samples: int) -> tuple[Any, ...]:
         shape = (samples, self.frames, 3, *self.size)
         clips = torch.randint(0, 256, shape, dtype=torch.uint8)
-        return clips, torch.zeros(samples, dtype=torch.int64)
+        targets = torch.zeros(samples, dtype=torch.int64)
+        if self.mixing is None:
+            return clips, targets
+        mixture = self.mixing.draw(epoch=0, position=0, samples=samples, size=self.size)
+        return mixed_batch(clips, self.task.soft_targets(targets), mixture)
 
     def _held(self) -> int:
         if self.device.type == "cuda":

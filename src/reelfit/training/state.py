@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from reelfit.training.averaging import Averages
 from reelfit.training.checkpoint import Checkpoint
 
 
@@ -29,39 +30,62 @@ class Progress:
 
 
 def pack_state(
-    network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    averages: Averages | None = None,
 ) -> Checkpoint:
-    """Weights, buffers, the optimizer's state and the progress. Memory: none of its own."""
+    """Weights, buffers, optimizer state, averages and the progress. Memory: none of its own."""
     tensors = {f"model.{key}": value for key, value in network.state_dict().items()}
-    for number, parameter in enumerate(network.parameters()):
-        for key, value in optimizer.state[parameter].items():
-            tensors[f"optimizer.{number}.{key}"] = value
+    tensors |= _state_of(network, optimizer)
+    if averages is not None:
+        tensors |= averages.tensors()
     return Checkpoint(tensors, asdict(progress))
 
 
 def unpack_state(
-    checkpoint: Checkpoint, network: nn.Module, optimizer: torch.optim.Optimizer
+    checkpoint: Checkpoint,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    averages: Averages | None = None,
 ) -> Progress:
-    """Puts weights and optimizer state in place; gives back the progress."""
-    load_weights(checkpoint.tensors, network)
-    for number, parameter in enumerate(network.parameters()):
-        for key, value in optimizer.state[parameter].items():
-            value.copy_(checkpoint.tensors[f"optimizer.{number}.{key}"])
+    """Puts weights, optimizer state and averages in place; gives back the progress."""
+    load_weights(checkpoint.tensors, network, averages)
+    for name, value in _state_of(network, optimizer).items():
+        value.copy_(checkpoint.tensors[name])
     return Progress(**checkpoint.facts)
 
 
-def load_weights(tensors: dict[str, Tensor], network: nn.Module) -> None:
-    """Puts the weights and buffers of a checkpoint's tensors in place."""
+def load_weights(
+    tensors: dict[str, Tensor], network: nn.Module, averages: Averages | None = None
+) -> None:
+    """Puts the weights, buffers and averages of a checkpoint's tensors in place."""
     weights: dict[str, Any] = {
         name.removeprefix("model."): tensor
         for name, tensor in tensors.items()
         if name.startswith("model.")
     }
     network.load_state_dict(weights)
+    if averages is not None:
+        averages.load(tensors)
 
 
-def state_bytes(network: nn.Module) -> int:
-    """What one checkpoint of this network takes on the disk: weights, and two moments of each."""
+def state_bytes(network: nn.Module, *, copies: int) -> int:
+    """What one checkpoint of this network takes on the disk.
+
+    ``copies`` is how often there is something of the size of what is trained, beside the weights:
+    AdamW's two moments, averages.
+    """
     trained = sum(p.numel() * p.element_size() for p in network.parameters() if p.requires_grad)
     all_of_it = sum(t.numel() * t.element_size() for t in network.state_dict().values())
-    return int(all_of_it + 2 * trained)
+    return int(all_of_it + copies * trained)
+
+
+def _state_of(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's tensors by parameter and key; of parameters that are not trained, none."""
+    return {
+        f"optimizer.{number}.{key}": value
+        for number, parameter in enumerate(network.parameters())
+        if parameter in optimizer.state
+        for key, value in optimizer.state[parameter].items()
+    }

@@ -109,6 +109,8 @@ class ExactStep:
     """Told each shortage and its batch, when what the failed attempt held is free again."""
     on_split: Callable[[Rung, int], None] = lambda *_: None
     """Told the rung and the samples of each step before the weights change."""
+    on_update: Callable[[], None] = lambda: None
+    """Called when the weights have changed; memory that runs out in it is an UpdateError too."""
 
     def __post_init__(self) -> None:
         self.device = next(self.model.parameters()).device
@@ -330,6 +332,7 @@ class ExactStep:
             else:
                 self.scaler.step(self.optimizer)
                 self.scaler.update()
+            self.on_update()
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise

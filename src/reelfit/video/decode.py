@@ -68,9 +68,16 @@ class Look:
 
 
 def take_frames(
-    video: IndexedVideo, at: Sequence[int], look: Look
+    video: IndexedVideo,
+    at: Sequence[int],
+    look: Look,
+    *,
+    see: Callable[[int, UInt8[Tensor, "3 height width"]], None] | None = None,
 ) -> tuple[UInt8[Tensor, "time 3 height width"], Strategy]:
-    """The frames ``at`` as ``look`` has them, and how they were decoded; see ``decode``."""
+    """The frames ``at`` as ``look`` has them, and how they were decoded; see ``decode``.
+
+    ``see`` is given each of them, too: upright and whole, before it is made to fit.
+    """
     aspect = video.index.pixel_aspect
     slots: dict[int, list[int]] = {}
     for slot, number in enumerate(at):
@@ -83,6 +90,8 @@ def take_frames(
         picture = upright(to_rgb(frame, reformatter, look.hdr), orientation)
         turned = 1 / aspect if orientation.rotation % 180 else aspect
         height, width = picture.shape[1:]
+        if see is not None:
+            see(number, picture)
         if look.size:
             picture = resize(picture, look.size, look.fit, pixel_aspect=turned, place=look.place)
         elif turned != 1:

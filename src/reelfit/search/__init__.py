@@ -1,0 +1,1 @@
+"""The search for settings: what may be tried, and what is tried next."""
