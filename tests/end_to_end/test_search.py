@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -18,8 +19,13 @@ from reelfit.data import tables
 from reelfit.files import read_json, read_json_lines
 from reelfit.memory.record import MemoryLog
 from reelfit.runs import Run
+from reelfit.stages.fold import sides_of
+from reelfit.stages.networks import Job, rung_of
+from reelfit.stages.profile import profile_of
 from reelfit.stages.search import Search, folder_of
 from reelfit.stages.stage import Context, Unit
+from reelfit.stages.variants import read_variants
+from reelfit.study import Study
 from reelfit.study_yaml import read_study
 
 SEARCH = """\
@@ -32,7 +38,7 @@ search:
     naive_cnn.channels: [[8], [8, 16]]
     handcrafted_logistic.inverse_penalty: [0.001, 0.1, 10.0]
 """
-BEGINNING = "task: classify"
+TIGHT, AMPLE = 800 * 2**20, 8 * 2**30
 
 
 @pytest.fixture(scope="module")
@@ -124,26 +130,59 @@ def count_lines(folder: Path) -> int:
 
 @pytest.mark.slow
 def test_no_label_of_a_folds_own_videos_reaches_its_search(searched: Run, tmp_path: Path) -> None:
-    folder = tmp_path / "runs" / "small" / searched.folder.name
-    run = Run(Path(shutil.copytree(searched.folder, folder)))
+    run = copy_of(searched, tmp_path)
     study = read_study(run.study_file, environment={})
+    assert study.search is not None
+    by_loss = study.search.model_copy(update={"metric": "loss"})  # each label moves it
+    study = study.model_copy(update={"search": by_loss})
+    before = [search_again(run, study, fold) for fold in (1, 2)]
     folds = pl.read_parquet(run.file("folds.parquet"))
-    first = folds.filter(fold=1)["video_id"][0]  # all of them turned would be as well separated
-    turned = pl.when(pl.col("video_id") == first).then(1 - pl.col("target")).otherwise("target")
-    folds.with_columns(turned.cast(pl.Int32).alias("target")).write_parquet(
+    turned = folds.filter(fold=1)["video_id"].gather_every(2).to_list()
+    labels = pl.when(pl.col("video_id").is_in(turned)).then(1 - pl.col("target"))
+    folds.with_columns(labels.otherwise("target").cast(pl.Int32).alias("target")).write_parquet(
         run.file("folds.parquet")
     )
+    after = [search_again(run, study, fold) for fold in (1, 2)]
+    assert after[0] == before[0]
+    assert after[1] != before[1]  # it learns from the videos of fold 1
+
+
+def copy_of(run: Run, place: Path) -> Run:
+    return Run(Path(shutil.copytree(run.folder, place / "runs" / "small" / run.folder.name)))
+
+
+def search_again(run: Run, study: Study, fold: int) -> list[object]:
+    """The trials of the model on features, from the first."""
+    place = folder_of(run, "handcrafted_logistic", fold)
+    shutil.rmtree(place)
+    facts = {"model": "handcrafted_logistic", "fold": fold, "variant": 0}
+    unit = Unit("search", f"handcrafted_logistic/fold_{fold}", 3, facts)
+    Search().work(run, study, unit, quiet_context(run))
+    assert read_json(place / "result.json")["values"]
+    return [read_json_lines(place / "trials.jsonl")]
+
+
+@pytest.mark.slow
+def test_the_cut_of_a_network_that_a_search_changed_stays_when_there_is_more_memory(
+    searched: Run, tmp_path: Path
+) -> None:
+    run = copy_of(searched, tmp_path)
+    study = read_study(run.study_file, environment={})
+    many = study.train.model_copy(update={"effective_batch": 20_000})
+    study = study.model_copy(update={"train": many})
+    choice = next(choice for choice in study.models if choice.id == "naive_cnn")
+    asked = read_variants(run)["naive_cnn"][0]
+    changed = replace(asked, options=asked.options | {"dropout": 0.37})
+    train, validation = sides_of(run, 1)
     found = {}
-    for fold in (1, 2):
-        place = folder_of(run, "handcrafted_logistic", fold)
-        before = read_json_lines(place / "trials.jsonl")
-        shutil.rmtree(place)
-        facts = {"model": "handcrafted_logistic", "fold": fold, "variant": 0}
-        unit = Unit("search", f"handcrafted_logistic/fold_{fold}", 3, facts)
-        Search().work(run, study, unit, quiet_context(run))
-        found[fold] = before == read_json_lines(place / "trials.jsonl")
-        assert read_json(place / "result.json")["values"]
-    assert found == {1: True, 2: False}  # fold 2 learns from the videos of fold 1
+    for name, budgets in {"kept": (TIGHT, AMPLE), "new": (AMPLE,)}.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        job = Job(choice, changed, 1, folder, 0, train, validation)
+        profile = profile_of(run, study, choice, changed, quiet_context(run))
+        found[name] = [rung_of(run, study, job, profile, host_bytes=b) for b in budgets]
+    assert found["kept"][0] == found["kept"][1]
+    assert found["kept"][0].micro_batch < found["new"][0].micro_batch
 
 
 def quiet_context(run: Run) -> Context:

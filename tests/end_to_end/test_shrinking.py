@@ -1,7 +1,6 @@
 """A model shrinks where the study allows it and nothing else helps; the report says so first."""
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,7 +42,7 @@ def test_the_first_variant_that_fits_is_planned_and_none_without_leave(
     assert plan_of(measured, *ALLOWED, *TIGHT)["given_up"] == ["8 of 16 frames"]
     told = reelfit("plan", measured / "study.yaml", *LARGE, *TIGHT)
     assert told.returncode == 1
-    assert re.search(r"naive_cnn: one sample needs about 1\.[3-6] GiB", told.stderr)
+    assert "naive_cnn: one sample needs about 1.4 GiB" in told.stderr
 
 
 @pytest.mark.slow

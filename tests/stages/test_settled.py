@@ -7,6 +7,7 @@ from reelfit.files import read_json, read_json_lines, write_json
 from reelfit.memory.profile import Profile, TechniqueProfile, TracedPass, profile_values
 from reelfit.runs import Run
 from reelfit.stages.plans import PROFILES, RUNGS, given_up_by, plans_of, settle_rungs, shrink
+from reelfit.stages.stage import Unit
 from reelfit.stages.variants import MODELS
 from reelfit.study import Study
 
@@ -77,12 +78,16 @@ def test_neither_more_nor_less_memory_on_resuming_makes_it_another_model(tmp_pat
     assert read_json(run.file(RUNGS))["naive_cnn"]["variant"] == 1
 
 
+def unit_of(variant: int) -> Unit:
+    return Unit("train", "naive_cnn/fold_1", 1, {"model": "naive_cnn", "variant": variant})
+
+
 def test_two_folds_that_fail_take_one_step_and_the_last_variant_is_the_end(tmp_path: Path) -> None:
     run = run_of(tmp_path / "run")
     settle(run, 5000)
-    assert shrink(run, STUDY, "naive_cnn", 0, host_bytes=500 * MIB)
-    assert shrink(run, STUDY, "naive_cnn", 0, host_bytes=500 * MIB)
+    assert shrink(run, STUDY, unit_of(0), host_bytes=500 * MIB)
+    assert shrink(run, STUDY, unit_of(0), host_bytes=500 * MIB)
     assert read_json(run.file(RUNGS))["naive_cnn"]["variant"] == 1
-    assert shrink(run, STUDY, "naive_cnn", 1, host_bytes=500 * MIB)
-    assert not shrink(run, STUDY, "naive_cnn", 2, host_bytes=500 * MIB)
+    assert shrink(run, STUDY, unit_of(1), host_bytes=500 * MIB)
+    assert not shrink(run, STUDY, unit_of(2), host_bytes=500 * MIB)
     assert given_up_by(run) == {"naive_cnn": ("2 of 8 frames",)}

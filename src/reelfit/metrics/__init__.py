@@ -35,3 +35,8 @@ def measure(targets: Targets, probabilities: Probabilities) -> dict[str, float |
 
 
 __all__ = ["METRICS", "Metric", "measure"]
+
+
+def higher_is_better(metric: str) -> bool:
+    """Of a metric here; of ``loss``, which every task has beside them, lower is better."""
+    return metric != "loss" and METRICS[metric].higher_is_better

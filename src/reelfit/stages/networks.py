@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from reelfit.errors import OutOfMemoryError, Restart, UpdateError
-from reelfit.files import require_room
+from reelfit.files import read_json, require_room, write_json
 from reelfit.memory.limits import limit_gpu_memory, limit_host_memory
 from reelfit.memory.plan import peak_of
 from reelfit.runs import Run
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
+    from reelfit.memory.profile import Profile
     from reelfit.memory.rungs import Rung
     from reelfit.training.fit import Fit
     from reelfit.training.predicting import ClipSet
@@ -116,7 +117,8 @@ def train_job(run: Run, study: Study, job: Job, context: Context) -> Trained:
     file_bytes = state_bytes(network, copies=copies)
     require_room(folder, files * file_bytes, what="the checkpoints of this fold")
     metrics_file = folder / "metrics.jsonl"
-    rung = _rung(run, study, job, context)
+    profile = profile_of(run, study, job.choice, job.variant, context)
+    rung = rung_of(run, study, job, profile, host_bytes=_host_bytes(context))
     if context.memory.budget_bytes is not None:  # after the imports, which are not the model's
         limit_host_memory(context.memory.budget_bytes)
     on_gpu = torch.cuda.is_available()
@@ -141,7 +143,7 @@ def train_job(run: Run, study: Study, job: Job, context: Context) -> Trained:
             journal=StepJournal(folder / "steps.jsonl"),
             rung=rung,
             rate_factors=factors_of(model, network, layer_decay=study.train.layer_decay),
-            ahead_bytes=_ahead_bytes(run, study, job, rung, context),
+            ahead_bytes=ahead_bytes(profile, study, host_bytes=_host_bytes(context), **vars(rung)),
             shortages=context.shortages,
             on_shortage=_shortage_writer(folder, network, context),
             # On a GPU, fewer samples at once would need no less of the host's memory.
@@ -162,29 +164,35 @@ def train_job(run: Run, study: Study, job: Job, context: Context) -> Trained:
     return Trained(progress, probabilities)
 
 
-def _rung(run: Run, study: Study, job: Job, context: Context) -> "Rung":
-    """How steps are cut: as settled for the run, while that fits into what there is now."""
+def rung_of(run: Run, study: Study, job: Job, profile: "Profile", *, host_bytes: int) -> "Rung":
+    """How steps are cut: as settled, while that fits into what there is now.
+
+    What a search changed was not settled for the whole run: its cut is kept in the job's folder.
+    """
     from reelfit.memory.rungs import Rung
 
+    variants, settled = read_variants(run)[job.choice.id], settled_rungs(run).get(job.choice.id, {})
+    known, kept = None, job.folder / "rung.json"
+    if job.variant in variants:
+        if settled.get("variant") == variants.index(job.variant):
+            known = {name: settled[name] for name in ("micro_batch", "technique")}
+    elif kept.exists():
+        known = read_json(kept)
+    if known is not None:
+        needed = peak_of(profile, effective_batch=study.train.effective_batch, **known)
+        if needed is not None and needed <= budget_of(profile, study, host_bytes=host_bytes):
+            return Rung(**known)
+    plan = plan_for(job.choice.id, profile, study, host_bytes=host_bytes, workers=1)
+    rung = Rung(plan.micro_batch, plan.technique)
+    if job.variant not in variants:
+        write_json(kept, vars(rung))
+    return rung
+
+
+def _host_bytes(context: Context) -> int:
     host_bytes = context.memory.budget_bytes
     assert host_bytes is not None  # the launcher gives every unit its share
-    profile = profile_of(run, study, job.choice, job.variant, context)
-    settled = settled_rungs(run).get(job.choice.id, {})
-    variants = read_variants(run)[job.choice.id]
-    if job.variant in variants and settled.get("variant") == variants.index(job.variant):
-        cut = {name: settled[name] for name in ("micro_batch", "technique")}
-        needed = peak_of(profile, effective_batch=study.train.effective_batch, **cut)
-        if needed is not None and needed <= budget_of(profile, study, host_bytes=host_bytes):
-            return Rung(**cut)
-    plan = plan_for(job.choice.id, profile, study, host_bytes=host_bytes, workers=1)
-    return Rung(plan.micro_batch, plan.technique)
-
-
-def _ahead_bytes(run: Run, study: Study, job: Job, rung: "Rung", context: Context) -> int:
-    host_bytes = context.memory.budget_bytes
-    assert host_bytes is not None
-    profile = profile_of(run, study, job.choice, job.variant, context)
-    return ahead_bytes(profile, study, host_bytes=host_bytes, **vars(rung))
+    return host_bytes
 
 
 def _progress_teller(fit: "Fit", context: Context) -> Callable[[int, int], None]:

@@ -9,6 +9,7 @@ from reelfit.memory.budget import FREE_SHARE, format_size
 from reelfit.memory.plan import Plan, least_bytes, make_plan, peak_of, side_by_side
 from reelfit.memory.profile import Profile, read_profile
 from reelfit.runs import Run
+from reelfit.stages.stage import Unit
 from reelfit.stages.variants import read_variants
 from reelfit.study import Study
 
@@ -163,13 +164,17 @@ def settled_rungs(run: Run) -> dict[str, dict[str, Any]]:
     return dict(read_json(path)) if path.exists() else {}
 
 
-def shrink(run: Run, study: Study, model: str, variant: int, *, host_bytes: int) -> bool:
-    """Settles the next variant of a network that ran out of memory on its last rung.
+def shrink(run: Run, study: Study, unit: Unit, *, host_bytes: int) -> bool:
+    """Settles the next variant of a unit's network that ran out of memory on its last rung.
 
-    False where the study allows none that fits. All its folds begin again with it, since folds of
-    different models say nothing of either.
+    False where it is no network, or the study allows none that fits. All its folds begin again with
+    it, since folds of different models say nothing of either.
     """
-    settled, profiles = settled_rungs(run), read_profiles(run)[model]
+    model, variant = unit.facts.get("model", ""), unit.facts.get("variant", 0)
+    settled = settled_rungs(run)
+    if model not in settled:
+        return False
+    profiles = read_profiles(run)[model]
     if settled[model]["variant"] > variant:  # another of its folds was first
         return True
     for number in range(variant + 1, len(profiles)):

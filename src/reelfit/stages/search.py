@@ -90,13 +90,11 @@ class Search(Stage):
 
     def shrink(self, run: Run, study: Study, unit: Unit, *, host_bytes: int) -> bool:
         """The network begins again, in its search too, with what the study lets it give up."""
-        model, variant = unit.facts.get("model"), unit.facts.get("variant", 0)
-        if model not in settled_rungs(run):
-            return False
-        return shrink(run, study, model, variant, host_bytes=host_bytes)
+        return shrink(run, study, unit, host_bytes=host_bytes)
 
     def gather(self, run: Run, study: Study, listing: Listing, context: Context) -> None:
         """Every trial of every model on every fold."""
+        from reelfit.data.evaluation_tables import frame_of
         from reelfit.data.tables import SEARCH, write_table
 
         rows = []
@@ -120,7 +118,7 @@ class Search(Stage):
                             "chosen": number == chosen,
                         }
                     )
-        write_table(pl.DataFrame(rows, schema=_SCHEMA), run.file("search.parquet"), SEARCH)
+        write_table(frame_of(rows, SEARCH), run.file("search.parquet"), SEARCH)
 
 
 @dataclass(frozen=True)
@@ -213,14 +211,13 @@ class _Trials:
 
 def _trials_of(run: Run, study: Study, choice: ModelChoice, variant: int, fold: int) -> _Trials:
     from reelfit.data.seeds import seed_for
-    from reelfit.metrics import METRICS
+    from reelfit.metrics import higher_is_better
 
     settings = study.search
     assert settings is not None
     seed = seed_for(study.seed, "search", choice.id, fold)
     train, _ = sides_of(run, fold)
     train, judged = hold_out(train, share=settings.holdout, seed=seed)
-    better = settings.metric in METRICS and METRICS[settings.metric].higher_is_better
     return _Trials(
         run=run,
         study=study,
@@ -229,7 +226,7 @@ def _trials_of(run: Run, study: Study, choice: ModelChoice, variant: int, fold: 
         variant=variant,
         fold=fold,
         seed=seed,
-        higher_is_better=better,
+        higher_is_better=higher_is_better(settings.metric),
         train=train,
         judged=judged,
     )
@@ -238,16 +235,3 @@ def _trials_of(run: Run, study: Study, choice: ModelChoice, variant: int, fold: 
 def _tried(line: dict[str, Any]) -> Tried:
     by_epoch = {int(epoch): value for epoch, value in line["by_epoch"].items()}
     return Tried(line["values"], line["value"], by_epoch, line["pruned"])
-
-
-_SCHEMA: dict[str, Any] = {
-    "model": pl.String,
-    "fold": pl.Int32,
-    "trial": pl.Int32,
-    "values": pl.String,
-    "metric": pl.String,
-    "value": pl.Float64,
-    "epochs": pl.Int32,
-    "pruned": pl.Boolean,
-    "chosen": pl.Boolean,
-}

@@ -79,10 +79,7 @@ class Train(Stage):
 
     def shrink(self, run: Run, study: Study, unit: Unit, *, host_bytes: int) -> bool:
         """All folds of the unit's network begin again with what the study lets it give up."""
-        model, variant = unit.facts.get("model"), unit.facts.get("variant", 0)
-        if model not in settled_rungs(run):
-            return False
-        return shrink(run, study, model, variant, host_bytes=host_bytes)
+        return shrink(run, study, unit, host_bytes=host_bytes)
 
     def gather(self, run: Run, study: Study, listing: Listing, context: Context) -> None:
         """The metrics and the cut features of all units, in the order of models and folds."""

@@ -2,7 +2,7 @@
 
 import math
 
-from reelfit.metrics import METRICS
+from reelfit.metrics import higher_is_better
 from reelfit.training.settings import EarlyStoppingSettings
 from reelfit.training.state import Progress
 
@@ -13,9 +13,9 @@ def watch(progress: Progress, value: float | None, stopping: EarlyStoppingSettin
     A value that is undefined, or no number, is no gain.
     """
     best = progress.best_value
-    lower = stopping.metric == "loss" or not METRICS[stopping.metric].higher_is_better
+    higher = higher_is_better(stopping.metric)
     measured = value if value is not None and not math.isnan(value) else None
-    if measured is not None and (best is None or _beats(measured, best, lower)):
+    if measured is not None and (best is None or _beats(measured, best, higher)):
         progress.best_value, progress.best_epoch = value, progress.epoch
         progress.epochs_without_gain = 0
         return
@@ -23,5 +23,5 @@ def watch(progress: Progress, value: float | None, stopping: EarlyStoppingSettin
     progress.stopped = progress.epochs_without_gain >= stopping.patience
 
 
-def _beats(value: float, best: float, lower_is_better: bool) -> bool:
-    return value < best if lower_is_better else value > best
+def _beats(value: float, best: float, higher: bool) -> bool:
+    return value > best if higher else value < best
