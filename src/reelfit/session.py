@@ -23,11 +23,12 @@ from reelfit.memory.budget import (
 )
 from reelfit.memory.devices import ask_devices
 from reelfit.memory.plan import Plan
+from reelfit.memory.profile import Profile
 from reelfit.memory.record import MemoryLog, host_memory
 from reelfit.pipeline import Display, all_stand, is_same_work, run_stages
 from reelfit.runs import Run, find_run, held, start_run
 from reelfit.stages.listed import listing_of
-from reelfit.stages.plans import plans_of
+from reelfit.stages.plans import PROFILES, plans_of, read_profiles
 from reelfit.study import Study
 
 _PLANS = ".plan"
@@ -147,8 +148,32 @@ def foresee(study: Study, *, display: Display) -> dict[str, Plan | OutOfMemoryEr
     Raises:
         ReelfitError: as ``carry_out``; also where one sample does not fit the whole budget.
     """
-    listing = listing_of(study)
     study = _with_gpu_budget(study, threads=available_cores())
+    with _passing_run(study) as (run, listing):
+        _work(run, study, listing, display, only=("check", "profile"))
+        host_bytes = host_budget(study.memory.host)
+        return plans_of(run, study, host_bytes=host_bytes, most_workers=_workers(study)).plans
+
+
+def measure(study: Study, *, display: Display) -> dict[str, Profile]:
+    """What each network of the study holds as asked, measured as for a plan, by its id.
+
+    Raises:
+        ReelfitError: as ``carry_out``.
+    """
+    with _passing_run(study) as (run, listing):
+        try:
+            _work(run, study, listing, display, only=("check", "profile"))
+        except RunError:
+            if not run.file(PROFILES).exists():
+                raise
+        return {model: first for model, (first, *_) in read_profiles(run).items()}
+
+
+@contextmanager
+def _passing_run(study: Study) -> Iterator[tuple[Run, Listing]]:
+    """A run that is held and worked on, and removed in the end."""
+    listing = listing_of(study)
     run = start_run(
         study,
         listing_digest=listing.digest,
@@ -157,9 +182,7 @@ def foresee(study: Study, *, display: Display) -> dict[str, Plan | OutOfMemoryEr
     )
     try:
         with held(run):
-            _work(run, study, listing, display, only=("check", "profile"))
-        host_bytes = host_budget(study.memory.host)
-        return plans_of(run, study, host_bytes=host_bytes, most_workers=_workers(study)).plans
+            yield run, listing
     finally:
         shutil.rmtree(run.folder)
         with suppress(OSError):  # another plan is being made

@@ -39,16 +39,30 @@ def read_study(
     tree, lines = _read_yaml(path)
     for place, value in _from_environment(os.environ if environment is None else environment):
         _lay_over(tree, place, value)
+    study = _checked(tree, changes, path, lines)
+    return _with_absolute_paths(study, path.absolute().parent)
+
+
+def study_of_models(names: Sequence[str], *, changes: Sequence[str] = ()) -> Study:
+    """What the defaults say of these models, with changes: for all that is done without videos.
+
+    Raises:
+        StudyError: a change that no study takes.
+    """
+    tree = {"videos": {"folder": "."}, "models": list(names)}
+    return _checked(tree, changes, Path("--set"), None)
+
+
+def _checked(tree: dict[str, Any], changes: Sequence[str], path: Path, lines: Any) -> Study:
     for change in changes:
         place, equals, value = change.partition("=")
         if not equals:
             raise StudyError(f"--set {change}: write it as --set train.epochs=3")
         _lay_over(tree, place.strip(), YAML(typ="safe", pure=True).load(value))
     try:
-        study = Study.model_validate(tree)
+        return Study.model_validate(tree)
     except ValidationError as error:
         raise StudyError(_first_mistake(error, path, lines)) from None
-    return _with_absolute_paths(study, path.absolute().parent)
 
 
 def study_text(study: Study) -> str:

@@ -166,6 +166,36 @@ def analyse_memory(
 
 
 @app.command()
+def models(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME ...]", help="Some models instead of all.")
+    ] = None,
+    study_file: Annotated[
+        Path | None,
+        typer.Option("--study", metavar="STUDY", help="Take clips, recipe and budget from it."),
+    ] = None,
+    changes: Changes = None,
+    memory: Memory = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the models: parameters, activations, and how much of a step fits a budget at once."""
+    from reelfit.cli.display import choose_voice, print_table
+    from reelfit.cli.models import caption, figures_of, known_models, study_of, table_of
+
+    laid_over = [*(changes or []), *_memory_changes(memory)]
+    asked = study_of(names or known_models(), study_file, laid_over)
+    voice = choose_voice(quiet=as_json, verbose=False, as_json=False)
+    rows = figures_of(asked, voice.display(), keep=study_file is not None)
+    voice.close()
+    if as_json:
+        for row in rows:
+            typer.echo(json.dumps(row))
+    else:
+        print_table(table_of(rows), sentences=("",))
+        typer.echo(caption(asked, rows))
+
+
+@app.command()
 def look(
     video: Annotated[Path, typer.Argument(metavar="VIDEO", help="A video file.")],
     study_file: Annotated[

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -239,22 +239,28 @@ class _TimeLeft(TimeRemainingColumn):
         return Text("") if task.finished else super().render(task)
 
 
-def print_table(rows: Sequence[dict[str, Any]]) -> None:
-    """Rows of the same keys as a table on standard output."""
-    _standard_output().print(_drawn(rows))
+def print_table(rows: Sequence[dict[str, Any]], *, sentences: Collection[str] = ()) -> None:
+    """Rows of the same keys as a table on standard output; columns of ``sentences`` may fold."""
+    _standard_output().print(_drawn(rows, sentences=sentences))
 
 
 def _standard_output() -> Console:
     return Console(width=None if sys.stdout.isatty() else 200)
 
 
-def _drawn(rows: Sequence[dict[str, Any]], *, keys_are_names: bool = False) -> Table:
+def _drawn(
+    rows: Sequence[dict[str, Any]],
+    *,
+    keys_are_names: bool = False,
+    sentences: Collection[str] = (),
+) -> Table:
     """The keys as heads of columns; names of models stay as they are."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, name in enumerate(rows[0]):
-        justify: Literal["left", "right"] = "right" if number else "left"
+        text = not number or name in sentences
+        justify: Literal["left", "right"] = "left" if text else "right"
         head = name if keys_are_names else name.replace("_", " ")
-        table.add_column(head, justify=justify, no_wrap=True)
+        table.add_column(head, justify=justify, no_wrap=name not in sentences, overflow="fold")
     for row in rows:
         table.add_row(*map(_shown, row.values()))
     return table

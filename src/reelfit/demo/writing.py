@@ -51,12 +51,14 @@ def video_of_size(frames: Frames, *, fps: Fraction, num_bytes: int) -> bytes:
     for _ in range(_MOST_TRIES):
         tried[quality] = video_bytes(frames, fps=fps, quality=quality)
         excess[quality] = math.log(len(tried[quality]) / num_bytes)
-        if abs(excess[quality]) < CLOSE_ENOUGH or low == high:
+        if abs(excess[quality]) < CLOSE_ENOUGH:
             break
         if excess[quality] > 0:
             low = quality
         else:
             high = quality
+        if low == high:  # not even the best is as large, or the worst as small
+            break
         quality = _next_quality(excess, low, high)
     return tried[min(tried, key=lambda quality: abs(excess[quality]))]
 

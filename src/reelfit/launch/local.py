@@ -197,7 +197,7 @@ class LocalLauncher(Launcher):
     def _show(self, name: str, share: float) -> None:
         self._shares[name] = share
         done = sum(self._weights[name] * share for name, share in self._shares.items())
-        self.progress(done, sum(self._weights.values()))
+        self.progress(done, float(sum(self._weights.values())))
 
     def _finish(
         self, child: Running, stage: Stage, queue: Queue, failures: list[ReelfitError]

@@ -109,6 +109,28 @@ def samples_that_fit(peaks: dict[int, int], room_bytes: int) -> int:
     return max(int(more + (room_bytes - high) / each), 1)
 
 
+def largest_micro_batch(
+    profile: Profile, *, technique: str, budget_bytes: int, headroom: float = HEADROOM
+) -> int:
+    """The most samples at once by one technique with headroom, in steps of one pass; 0: not one."""
+    planned_bytes = int(budget_bytes * (1 - headroom))
+    of_name = {each.technique: each for each in profile.techniques}
+
+    def fits(samples: int) -> bool:
+        parts = profile.components(of_name[technique], micro_batch=samples, effective_batch=samples)
+        return parts.total() <= planned_bytes
+
+    if not fits(1):
+        return 0
+    enough, too_many = 1, 2
+    while fits(too_many):
+        enough, too_many = too_many, 2 * too_many
+    while too_many - enough > 1:
+        middle = (enough + too_many) // 2
+        enough, too_many = (middle, too_many) if fits(middle) else (enough, middle)
+    return enough
+
+
 def least_bytes(profile: Profile, *, effective_batch: int) -> int:
     """What one sample at once needs, by the technique that then needs least."""
     return _smallest(profile, effective_batch).components.total()

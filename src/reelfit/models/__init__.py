@@ -18,17 +18,26 @@ MODELS: Final[dict[str, type[Model]]] = {
 }
 
 
+def kind_of(name: str) -> type[Model]:
+    """The class of the model ``name``.
+
+    Raises:
+        StudyError: no such model; names the nearest.
+    """
+    if name not in MODELS:
+        near = get_close_matches(name, MODELS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(MODELS)}"
+        raise StudyError(f"models: {name} is not a model; {hint}")
+    return MODELS[name]
+
+
 def make_model(name: str, options: dict[str, Any]) -> Model:
     """The model ``name`` with its options.
 
     Raises:
         StudyError: no such model or option; names the nearest.
     """
-    if name not in MODELS:
-        near = get_close_matches(name, MODELS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(MODELS)}"
-        raise StudyError(f"models: {name} is not a model; {hint}")
-    kind = MODELS[name]
+    kind = kind_of(name)
     try:
         return kind(**options)
     except ValidationError as error:
