@@ -78,6 +78,9 @@ def run_stages(
     only: Container[str] | None = None,
 ) -> None:
     """Runs every stage that does not stand, from the first to the report, or some of them alone."""
+    finished = run.state / "finished.json"
+    if only is None:
+        finished.unlink(missing_ok=True)
     for stage, key in stage_keys(study, listing):
         if only is not None and stage.name not in only:
             continue
@@ -96,7 +99,7 @@ def run_stages(
         run.event("stage_ends", stage=stage.name)
         display.end(stage)
     if only is None:
-        write_json(run.state / "finished.json", {"ended": timestamp()})
+        write_json(finished, {"ended": timestamp()})
 
 
 def stage_keys(study: Study, listing: Listing) -> list[tuple[Stage, str]]:
@@ -108,9 +111,15 @@ def stage_keys(study: Study, listing: Listing) -> list[tuple[Stage, str]]:
     return [(stage, keys[stage.name]) for stage in STAGES]
 
 
-def is_same_work(run: Run, study: Study, listing: Listing) -> bool:
-    """Whether every stage of ``run`` was done under the key that it would have now."""
-    return all(run.done(stage.name) == key for stage, key in stage_keys(study, listing))
+def has_its_models(run: Run, study: Study, listing: Listing) -> bool:
+    """Whether the models of ``run`` are those that would be trained now; a key tells of all before.
+
+    What comes after them is done anew in the same run where its settings change.
+    """
+    return any(
+        stage.name == Train.name and run.done(stage.name) == key
+        for stage, key in stage_keys(study, listing)
+    )
 
 
 def stands(run: Run, stage: Stage, key: str) -> bool:

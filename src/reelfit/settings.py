@@ -5,6 +5,8 @@ from pydantic.config import JsonDict
 
 NO_EFFECT: JsonDict = {"changes_result": False}
 """Marks a field (``json_schema_extra=NO_EFFECT``) that is left out of the study's hash."""
+AFTER_TRAINING: JsonDict = {"after_training": True}
+"""Marks a field that says how finished models are judged: a change leaves the run the same."""
 
 
 class Settings(BaseModel):

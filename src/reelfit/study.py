@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from reelfit.files import digest
 from reelfit.memory.budget import MemorySettings
 from reelfit.search.settings import OF_TRAINING, SearchSettings
-from reelfit.settings import NO_EFFECT, Settings
+from reelfit.settings import AFTER_TRAINING, NO_EFFECT, Settings
 from reelfit.training.settings import TrainSettings
 from reelfit.video.sample import SAMPLINGS
 
@@ -207,7 +207,7 @@ class Study(Settings):
     search: SearchSettings | None = None
     """Settings to be found for each model on each fold before it is trained; null takes those that
     stand here."""
-    evaluate: EvaluateSettings = EvaluateSettings()
+    evaluate: EvaluateSettings = Field(default=EvaluateSettings(), json_schema_extra=AFTER_TRAINING)
     """How results are judged."""
     launch: LaunchSettings = Field(default=LaunchSettings(), json_schema_extra=NO_EFFECT)
     """Where and how units run."""
@@ -246,6 +246,18 @@ def what_matters(settings: BaseModel) -> dict[str, Any]:
     return kept
 
 
+def judging_settings() -> list[str]:
+    """The settings of a study that only say how finished models are judged."""
+    fields = Study.model_fields.items()
+    return [name for name, field in fields if field.json_schema_extra == AFTER_TRAINING]
+
+
+def what_trains(study: Study) -> dict[str, Any]:
+    """What matters of a study up to its trained models, as JSON values."""
+    later = judging_settings()
+    return {name: value for name, value in what_matters(study).items() if name not in later}
+
+
 def study_hash(study: Study) -> str:
-    """64 hex digits, equal on every machine for studies that ask for the same work."""
-    return digest(what_matters(study))
+    """64 hex digits, equal on every machine for studies that ask for the same models."""
+    return digest(what_trains(study))
