@@ -15,6 +15,9 @@ from reelfit.stages.clips import Clips
 from reelfit.stages.evaluate import Evaluate
 from reelfit.stages.features import Features
 from reelfit.stages.index import Index
+from reelfit.stages.judge_others import JudgeOthers
+from reelfit.stages.others import OtherClips, OtherFeatures, OtherIndex
+from reelfit.stages.predict_others import PredictOthers
 from reelfit.stages.profile import ProfileModels
 from reelfit.stages.report import Report
 from reelfit.stages.search import Search
@@ -33,6 +36,11 @@ STAGES: Final[tuple[Stage, ...]] = (
     Search(),
     Train(),
     Evaluate(),
+    OtherIndex(),
+    OtherClips(),
+    OtherFeatures(),
+    PredictOthers(),
+    JudgeOthers(),
     Report(),
 )
 
@@ -103,12 +111,12 @@ def run_stages(
 
 
 def stage_keys(study: Study, listing: Listing) -> list[tuple[Stage, str]]:
-    """Every stage with 64 hex digits of all that its result depends on."""
+    """Every stage that is asked for, with 64 hex digits of all that its result depends on."""
     keys: dict[str, str] = {}
     for stage in STAGES:
         facts = [stage.name, stage.version, stage.settings(study), stage.inputs(listing)]
         keys[stage.name] = digest([*facts, [keys[name] for name in stage.reads]])
-    return [(stage, keys[stage.name]) for stage in STAGES]
+    return [(stage, keys[stage.name]) for stage in STAGES if stage.is_asked(study)]
 
 
 def has_its_models(run: Run, study: Study, listing: Listing) -> bool:

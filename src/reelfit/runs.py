@@ -24,11 +24,17 @@ STORE = "_store"
 """The folder, beside the runs, of what they share; no experiment's name begins like it."""
 
 
+OTHERS = "evaluate_on"
+"""The folder, in a run, of the sets that its models are judged on."""
+
+
 @dataclass(frozen=True)
 class Run:
     """The folder of one run, and the names of what stands in it."""
 
     folder: Path
+    around: "Run | None" = None
+    """The run whose store it shares, where it is the part of one that has another set of videos."""
 
     @property
     def run_id(self) -> str:
@@ -38,7 +44,11 @@ class Run:
     @property
     def store(self) -> Path:
         """What all runs beside this one share: probes, clips, features."""
-        return self.folder.parent.parent / STORE
+        return self.around.store if self.around else self.folder.parent.parent / STORE
+
+    def on(self, other: str) -> "Run":
+        """The part of this run that has the videos of another set, as a run of its own."""
+        return Run(self.folder / OTHERS / other, around=self)
 
     @property
     def study_file(self) -> Path:
