@@ -14,9 +14,10 @@ def usable_clips(inside: Run) -> pl.DataFrame:
     rejected = pl.read_parquet(inside.file("rejected.parquet")).filter(
         pl.col("stage") == "features"
     )
-    index = pl.read_parquet(inside.file("index.parquet")).join(rejected, on="path", how="anti")
+    index = pl.read_parquet(inside.file("index.parquet"))
+    without = index.join(rejected, on="path", how="semi")  # another path may have its content
     clips = pl.read_parquet(inside.file("clips.parquet")).filter(pl.col("copy") == 0)
-    return clips.join(index, on="video_id", how="semi").sort("video_id")
+    return clips.join(without, on="video_id", how="anti").sort("video_id")
 
 
 def settle_videos(run: Run, inside: Run, *, most_bits: int | None) -> pl.DataFrame:
