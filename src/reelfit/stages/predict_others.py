@@ -78,7 +78,7 @@ class PredictOthers(Stage):
         from reelfit.data.evaluation_tables import SAID_OF_OTHERS
         from reelfit.data.tables import write_table
         from reelfit.models import make_model
-        from reelfit.models.model import FeatureModel
+        from reelfit.models.model import FeatureModel, Network
 
         other = next(each for each in study.evaluate_on if each.name == unit.facts["other"])
         choice = next(each for each in study.models if each.id == unit.facts["model"])
@@ -88,12 +88,12 @@ class PredictOthers(Stage):
         context.memory.place.update(model=choice.id, fold=fold)
         clips, path = usable_clips(inside), checkpoint_of(run, choice.id, fold)
         assert path is not None
-        model = make_model(choice.name, choice.options)
+        model, found = make_model(choice.name, choice.options), None
         if isinstance(model, FeatureModel):
             features = pl.read_parquet(inside.file("features.parquet"))
             rows = clips.select("video_id").join(features, on="video_id", maintain_order="left")
             found = predict_by_features(path, model, rows)
-        else:
+        elif isinstance(model, Network):
             shards = Clips().folder(inside, study_on(study, other))
             restored = Restored(run, study, choice, fold)
             found = predict_by_network(restored, clips, shards, context)

@@ -49,8 +49,8 @@ def predict_by_features(
     from reelfit.training.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(path)
-    names = checkpoint.facts["features"]
-    if not set(names) <= set(features.columns):
+    names = checkpoint.facts.get("features")
+    if names is None or not set(names) <= set(features.columns):
         return None
     weights = {name: tensor.numpy() for name, tensor in checkpoint.tensors.items()}
     return model.probabilities(weights, features.select(names).to_numpy())
