@@ -170,8 +170,8 @@ def test_the_figures_are_those_of_the_predictions_by_hand(judged: Run) -> None:
         assert row["value"] == pytest.approx(value)
         assert row["out_of_fold"] == before
         assert row["drop"] == pytest.approx(before - value)
-        assert row["low"] <= row["value"] <= row["high"]
-        assert row["drop_low"] <= row["drop"] <= row["drop_high"]
+        assert 0 <= row["low"] < row["high"] <= 1
+        assert row["drop_low"] < row["drop_high"]
         assert (row["videos"], row["groups"], row["remark"]) == (12, 6, "")
 
 
@@ -188,12 +188,17 @@ def test_the_report_tells_of_it(judged: Run) -> None:
     assert "finished" in reelfit("status", judged.folder.parent).stdout
 
 
-def test_sets_that_lack_a_class_or_keep_duplicates_say_so(judged: Run, folder: Path) -> None:
+def test_sets_that_lack_a_class_or_all_or_keep_duplicates_say_so(judged: Run, folder: Path) -> None:
     table = pl.read_csv(folder.parent / "lab" / "lab.csv")
     table.filter(pl.col("label") == 1).write_csv(folder.parent / "lab" / "one.csv")
+    table.filter(pl.col("video_path") == "videos/text.mp4").write_csv(
+        folder.parent / "lab" / "none.csv"
+    )
     sets = [
         {"table": "../lab/lab.csv", "duplicates": "keep", "name": "lab"},
         {"table": "../lab/one.csv"},
+        {"table": "../lab/none.csv"},
+        {"table": "videos.csv", "name": "own", "duplicates": "keep"},
     ]
     done = reelfit("run", folder / "study.yaml", "-q", "--set", f"evaluate_on={json.dumps(sets)}")
     assert done.returncode == 0, done.stderr
@@ -205,7 +210,15 @@ def test_sets_that_lack_a_class_or_keep_duplicates_say_so(judged: Run, folder: P
     assert of_one.filter(metric="accuracy")["value"].null_count() == 0
     rows = pl.read_parquet(judged.file("evaluate_on_rejected.parquet")).filter(other="lab")
     assert rows["kept"].sum() == 2
+    said = pl.read_parquet(judged.file("evaluate_on_predictions.parquet")).filter(other="own")
+    out_of_fold = pl.read_parquet(judged.file("predictions.parquet")).join(
+        said, on=["model", "fold", "video_id"], maintain_order="left"
+    )
+    assert out_of_fold.height == 12 * len(MODELS)
+    again = out_of_fold["probabilities_right"].to_list()
+    assert again == out_of_fold["probabilities"].to_list(), "each fold says what it said before"
     text = judged.file("report.md").read_text()
+    assert "No model could be judged on it: no video is left." in text
     assert "2 videos judged, as the study asks, though in the study" in text
     assert "no video of the class 0 is there" in text
     ends = [e for e in events_of(judged) if e["event"] == "unit_ends" and e["outcome"] == "done"]
