@@ -213,7 +213,7 @@ def make_video(place: Path) -> None:
     """Noise that moves over a gradient: neither empty nor as hard to code as noise alone."""
     import numpy as np
 
-    from reelfit.demo.writing import write_video
+    from reelfit.demo.writing import video_bytes
 
     drawn = np.random.default_rng(0)
     texture = drawn.integers(0, 64, (HEIGHT, WIDTH, 3), dtype=np.uint8)
@@ -221,7 +221,7 @@ def make_video(place: Path) -> None:
     frames = np.empty((VIDEO_FRAMES, HEIGHT, WIDTH, 3), dtype=np.uint8)
     for number in range(VIDEO_FRAMES):
         frames[number] = np.roll(texture, 3 * number, axis=1) + slope
-    write_video(frames, place, fps=Fraction(30))
+    place.write_bytes(video_bytes(frames, fps=Fraction(30)))
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from reelfit.demo import make_demo_set
 from reelfit.demo.camera import film
-from reelfit.demo.writing import write_video
+from reelfit.demo.writing import video_bytes
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +28,6 @@ def make_footage() -> Callable[[Path, int], None]:
             fps=Fraction(12),
             generator=np.random.default_rng(number),
         )
-        write_video(frames, path, fps=Fraction(12))
+        path.write_bytes(video_bytes(frames, fps=Fraction(12)))
 
     return make

@@ -16,7 +16,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _ALPHA_BITS = 7  # with 8 of a level they fit 16 bits
 _FEWEST_TO_FREEZE = 8
-_WORST_QUALITY = 51
+_WORST_QUALITY = 51.0
 
 
 def tamper(
