@@ -49,6 +49,8 @@ def test_a_run_is_found_again_under_settings_that_change_no_result(tmp_path):
     run = begun(study_in(tmp_path), second=1)
     again = study_in(tmp_path, memory={"host": "3GiB"}, launch={"workers": 1})
     assert find_run(again, listing_digest=FILMS) == run
+    judged = study_in(tmp_path, evaluate={"bootstrap": 200, "permutations": 5})
+    assert find_run(judged, listing_digest=FILMS) == run
     assert find_run(study_in(tmp_path, folds={"count": 3}), listing_digest=FILMS) is None
     assert find_run(study_in(tmp_path, name="other"), listing_digest=FILMS) is None
 

@@ -15,6 +15,9 @@ from reelfit.stages.clips import Clips
 from reelfit.stages.evaluate import Evaluate
 from reelfit.stages.features import Features
 from reelfit.stages.index import Index
+from reelfit.stages.judge_others import JudgeOthers
+from reelfit.stages.others import OtherClips, OtherFeatures, OtherIndex
+from reelfit.stages.predict_others import PredictOthers
 from reelfit.stages.profile import ProfileModels
 from reelfit.stages.report import Report
 from reelfit.stages.search import Search
@@ -33,6 +36,11 @@ STAGES: Final[tuple[Stage, ...]] = (
     Search(),
     Train(),
     Evaluate(),
+    OtherIndex(),
+    OtherClips(),
+    OtherFeatures(),
+    PredictOthers(),
+    JudgeOthers(),
     Report(),
 )
 
@@ -78,6 +86,9 @@ def run_stages(
     only: Container[str] | None = None,
 ) -> None:
     """Runs every stage that does not stand, from the first to the report, or some of them alone."""
+    finished = run.state / "finished.json"
+    if only is None:
+        finished.unlink(missing_ok=True)
     for stage, key in stage_keys(study, listing):
         if only is not None and stage.name not in only:
             continue
@@ -96,21 +107,27 @@ def run_stages(
         run.event("stage_ends", stage=stage.name)
         display.end(stage)
     if only is None:
-        write_json(run.state / "finished.json", {"ended": timestamp()})
+        write_json(finished, {"ended": timestamp()})
 
 
 def stage_keys(study: Study, listing: Listing) -> list[tuple[Stage, str]]:
-    """Every stage with 64 hex digits of all that its result depends on."""
+    """Every stage that is asked for, with 64 hex digits of all that its result depends on."""
     keys: dict[str, str] = {}
     for stage in STAGES:
         facts = [stage.name, stage.version, stage.settings(study), stage.inputs(listing)]
         keys[stage.name] = digest([*facts, [keys[name] for name in stage.reads]])
-    return [(stage, keys[stage.name]) for stage in STAGES]
+    return [(stage, keys[stage.name]) for stage in STAGES if stage.is_asked(study)]
 
 
-def is_same_work(run: Run, study: Study, listing: Listing) -> bool:
-    """Whether every stage of ``run`` was done under the key that it would have now."""
-    return all(run.done(stage.name) == key for stage, key in stage_keys(study, listing))
+def has_its_models(run: Run, study: Study, listing: Listing) -> bool:
+    """Whether the models of ``run`` are those that would be trained now; a key tells of all before.
+
+    What comes after them is done anew in the same run where its settings change.
+    """
+    return any(
+        stage.name == Train.name and run.done(stage.name) == key
+        for stage, key in stage_keys(study, listing)
+    )
 
 
 def stands(run: Run, stage: Stage, key: str) -> bool:

@@ -17,11 +17,15 @@ from filelock import FileLock, Timeout
 from reelfit import __version__
 from reelfit.errors import RunError
 from reelfit.files import append_json_line, read_json, write_json, write_text
-from reelfit.study import Study, study_hash
-from reelfit.study_yaml import study_text
+from reelfit.study import Study, judging_settings, study_hash
+from reelfit.study_yaml import read_study, study_text
 
 STORE = "_store"
 """The folder, beside the runs, of what they share; no experiment's name begins like it."""
+
+
+OTHERS = "evaluate_on"
+"""The folder, in a run, of the sets that its models are judged on."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Run:
     """The folder of one run, and the names of what stands in it."""
 
     folder: Path
+    around: "Run | None" = None
+    """The run whose store it shares, where it is the part of one that has another set of videos."""
 
     @property
     def run_id(self) -> str:
@@ -38,7 +44,11 @@ class Run:
     @property
     def store(self) -> Path:
         """What all runs beside this one share: probes, clips, features."""
-        return self.folder.parent.parent / STORE
+        return self.around.store if self.around else self.folder.parent.parent / STORE
+
+    def on(self, other: str) -> "Run":
+        """The part of this run that has the videos of another set, as a run of its own."""
+        return Run(self.folder / OTHERS / other, around=self)
 
     @property
     def study_file(self) -> Path:
@@ -78,6 +88,11 @@ class Run:
         """Whether every stage is done."""
         return (self.state / "finished.json").exists()
 
+    @property
+    def reported(self) -> bool:
+        """Whether every stage was done once, though some may be at work again."""
+        return self.done("report") is not None
+
 
 def timestamp() -> str:
     """Now, in UTC, to the millisecond."""
@@ -111,6 +126,27 @@ def start_run(
     settled = {"run_id": run.run_id, "study_hash": wanted, "listing_digest": listing_digest}
     write_json(run.file("run.json"), settled | facts)  # last: its presence makes the folder a run
     return run
+
+
+def ask_anew(run: Run, study: Study) -> None:
+    """Lays how the study judges its models now over the run's own study, and tells what changed."""
+    before = read_study(run.study_file, environment={})
+    now = {name: getattr(study, name) for name in judging_settings()}
+    after = before.model_copy(update=now)
+    if after == before:
+        return
+    changes = list(_changes(before.model_dump(mode="json"), after.model_dump(mode="json")))
+    write_text(run.study_file, study_text(after))
+    run.event("asked_anew", changes=changes, reported=run.reported)
+
+
+def _changes(before: Any, after: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Each setting that differs: its name, and both values."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name, value in after.items():
+            yield from _changes(before.get(name), value, f"{place}.{name}" if place else name)
+    elif before != after:
+        yield place, before, after
 
 
 def _new_folder(beside: Path, ending: str) -> Path:

@@ -25,8 +25,8 @@ from reelfit.memory.devices import ask_devices
 from reelfit.memory.plan import Plan
 from reelfit.memory.profile import Profile
 from reelfit.memory.record import MemoryLog, host_memory
-from reelfit.pipeline import Display, all_stand, is_same_work, run_stages
-from reelfit.runs import Run, find_run, held, start_run
+from reelfit.pipeline import Display, all_stand, has_its_models, run_stages
+from reelfit.runs import Run, ask_anew, find_run, held, start_run
 from reelfit.stages.listed import listing_of
 from reelfit.stages.plans import PROFILES, plans_of, read_profiles
 from reelfit.study import Study
@@ -58,17 +58,17 @@ def carry_out(
     """
     listing = listing_of(study)
     run = None if fresh else find_run(study, listing_digest=listing.digest)
-    if run is not None and run.finished:
-        if all_stand(run, study, listing):
-            return Session(run, begun=False, worked=False)
-        if not is_same_work(run, study, listing):
-            run = None  # a video was changed, or Reelfit was: that run's results stay as they are
+    if run is not None and run.finished and all_stand(run, study, listing):
+        return Session(run, begun=False, worked=False)
+    if run is not None and run.reported and not has_its_models(run, study, listing):
+        run = None  # a video was changed, or Reelfit was: that run's results stay as they are
     begun = run is None
     if run is None:
         run = start_run(study, listing_digest=listing.digest, facts=_settle(study, listing))
     try:
         with held(run):
             on_run(run, begun)
+            ask_anew(run, study)
             _work(run, study, listing, display)
     except StudyError:
         if begun and run.done("check") is None:  # nothing was done that anyone could want

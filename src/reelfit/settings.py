@@ -3,8 +3,12 @@
 from pydantic import BaseModel, ConfigDict
 from pydantic.config import JsonDict
 
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+"""What can be the name of a folder on any system."""
 NO_EFFECT: JsonDict = {"changes_result": False}
 """Marks a field (``json_schema_extra=NO_EFFECT``) that is left out of the study's hash."""
+AFTER_TRAINING: JsonDict = {"after_training": True}
+"""Marks a field that says how finished models are judged: a change leaves the run the same."""
 
 
 class Settings(BaseModel):

@@ -5,16 +5,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from reelfit.data.others import OtherVideos, as_other_videos
 from reelfit.files import digest
 from reelfit.memory.budget import MemorySettings
 from reelfit.search.settings import OF_TRAINING, SearchSettings
-from reelfit.settings import NO_EFFECT, Settings
+from reelfit.settings import AFTER_TRAINING, NAME, NO_EFFECT, Settings
 from reelfit.training.settings import TrainSettings
 from reelfit.video.sample import SAMPLINGS
 
-FOLDERS_OF_A_RUN = ("logs", "search", "state")
+FOLDERS_OF_A_RUN = ("evaluate_on", "logs", "search", "state")
 """Names that stand in a run's folder beside the models' own."""
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 
 
 class VideosSettings(Settings):
@@ -162,7 +162,7 @@ class ModelChoice(BaseModel):
 
     name: str
     """A model of this version; its options stand beside its name."""
-    id: str = Field(default="", pattern=r"^$|" + _NAME)
+    id: str = Field(default="", pattern=r"^$|" + NAME)
     """What this choice is called in the results, where one model stands in two versions."""
 
     @property
@@ -183,7 +183,7 @@ class Study(Settings):
 
     task: Literal["classify"] = "classify"
     """What is learnt: classify gives each video one of the classes."""
-    name: str = Field(default="study", pattern=_NAME, json_schema_extra=NO_EFFECT)
+    name: str = Field(default="study", pattern=NAME, json_schema_extra=NO_EFFECT)
     """The experiment, which names the folder of its runs."""
     seed: int = Field(default=0, ge=0)
     """What all random numbers start from."""
@@ -207,12 +207,33 @@ class Study(Settings):
     search: SearchSettings | None = None
     """Settings to be found for each model on each fold before it is trained; null takes those that
     stand here."""
-    evaluate: EvaluateSettings = EvaluateSettings()
+    evaluate: EvaluateSettings = Field(default=EvaluateSettings(), json_schema_extra=AFTER_TRAINING)
     """How results are judged."""
+    evaluate_on: tuple[OtherVideos, ...] = Field(default=(), json_schema_extra=AFTER_TRAINING)
+    """Other tables of videos, which no model has seen, to judge the trained models on: a path, or
+    several, or name, table and columns of each."""
     launch: LaunchSettings = Field(default=LaunchSettings(), json_schema_extra=NO_EFFECT)
     """Where and how units run."""
     runs: Path = Field(default=Path("runs"), json_schema_extra=NO_EFFECT)
     """The folder of all runs and of the clips that they share."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _others_spelled_out(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or "evaluate_on" not in given:
+            return given
+        others = as_other_videos(given["evaluate_on"], given.get("videos"))
+        return {**given, "evaluate_on": others}
+
+    @model_validator(mode="after")
+    def _others_differ(self) -> "Study":
+        names = [other.name for other in self.evaluate_on]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(
+                f"evaluate_on: two sets are called {twice[0]}: give one of them another name"
+            )
+        return self
 
     @model_validator(mode="after")
     def _ids_differ(self) -> "Study":
@@ -246,6 +267,18 @@ def what_matters(settings: BaseModel) -> dict[str, Any]:
     return kept
 
 
+def judging_settings() -> list[str]:
+    """The settings of a study that only say how finished models are judged."""
+    fields = Study.model_fields.items()
+    return [name for name, field in fields if field.json_schema_extra == AFTER_TRAINING]
+
+
+def what_trains(study: Study) -> dict[str, Any]:
+    """What matters of a study up to its trained models, as JSON values."""
+    later = judging_settings()
+    return {name: value for name, value in what_matters(study).items() if name not in later}
+
+
 def study_hash(study: Study) -> str:
-    """64 hex digits, equal on every machine for studies that ask for the same work."""
-    return digest(what_matters(study))
+    """64 hex digits, equal on every machine for studies that ask for the same models."""
+    return digest(what_trains(study))

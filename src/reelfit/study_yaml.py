@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
@@ -15,6 +15,7 @@ from ruamel.yaml.error import MarkedYAMLError
 from reelfit.errors import StudyError
 from reelfit.study import Study
 
+_Places = TypeVar("_Places", bound=BaseModel)
 ENVIRONMENT_PREFIX = "REELFIT_"
 _FROM_ENVIRONMENT = ("runs", "memory", "launch", "videos.root")
 _NOT_A_KEY = re.compile(
@@ -195,12 +196,16 @@ def _line_of(place: tuple[Any, ...], lines: Any) -> str:
 
 
 def _with_absolute_paths(study: Study, folder: Path) -> Study:
-    videos = study.videos
+    others = tuple(_placed(other, folder) for other in study.evaluate_on)
+    placed = {"videos": _placed(study.videos, folder), "evaluate_on": others}
+    return study.model_copy(update={**placed, "runs": folder / study.runs})
+
+
+def _placed(videos: _Places, folder: Path) -> _Places:
+    """Settings of videos whose paths start from ``folder`` where they are not absolute."""
     places = {
         name: folder / value
         for name in ("table", "folder", "root")
         if (value := getattr(videos, name)) is not None
     }
-    return study.model_copy(
-        update={"videos": videos.model_copy(update=places), "runs": folder / study.runs}
-    )
+    return videos.model_copy(update=places)

@@ -56,6 +56,10 @@ def test_the_pairs_are_those_of_a_search_one_by_one_across_blocks(monkeypatch, m
     found = near_pairs(as_fingerprints(rows), most_bits=most_bits)
     assert found == searched(rows, most_bits)
     assert len(found) >= 2
+    own, others = (as_fingerprints(part) for part in (rows[:50], rows[50:]))
+    across = near_pairs(own, most_bits=most_bits, others=others)
+    assert across == [(a, b - 50, bits) for a, b, bits in found if a < 50 <= b]
+    assert across
 
 
 def test_black_frames_and_one_title_in_common_make_no_pair():

@@ -123,6 +123,8 @@ class Voice:
             if not session.worked:
                 sys.stdout.write(f"finished before, nothing to do: {run.run_id}\n")
             print_table(summary["models"])
+            if summary["others"]:
+                print_table(summary["others"])
             sys.stdout.write(
                 f"peak memory  {summary['peak_mb']:,.0f} MiB in {summary['peak_of']}\n"
                 f"report       {summary['report']}\n"

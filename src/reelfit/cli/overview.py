@@ -36,9 +36,27 @@ def summary_of(run: Run) -> dict[str, Any]:
         "run": str(run.folder),
         "report": str(run.file("report.html")),
         "models": models,
+        "others": _on_others(run),
         "peak_mb": peak_mb,
         "peak_of": peak_of,
     }
+
+
+def _on_others(run: Run) -> list[dict[str, Any]]:
+    """What each model reaches on each other set, beside out of fold."""
+    import polars as pl
+
+    from reelfit.study_yaml import read_study
+
+    asked = [other.name for other in read_study(run.study_file, environment={}).evaluate_on]
+    if not asked:
+        return []
+    shown = pl.read_parquet(run.file("evaluate_on.parquet")).filter(
+        (pl.col("way") == "each") & (pl.col("metric") == SHOWN[0])
+    )
+    names = {"value": SHOWN[0], "low": f"{SHOWN[0]}_low", "high": f"{SHOWN[0]}_high"}
+    known = ("other", "model", "videos", "value", "low", "high", "out_of_fold", "drop")
+    return shown.select(known).rename(names | {"other": "on"}).to_dicts()
 
 
 def _highest_peak(run: Run) -> tuple[float, str]:

@@ -42,39 +42,45 @@ def as_fingerprints(rows: Sequence[Sequence[int | None]]) -> Fingerprints:
     return Fingerprints(bits, known)
 
 
-def near_pairs(videos: Fingerprints, *, most_bits: int) -> list[Pair]:
+def near_pairs(
+    videos: Fingerprints, *, most_bits: int, others: Fingerprints | None = None
+) -> list[Pair]:
     """The pairs of which more than half of the frames differ by at most ``most_bits`` of 64.
 
-    Frames at the same places are compared, of each video with each after it. The distance is the
-    median over the frames. One that is too flat to tell is near to none, so that black frames make
-    no pair, nor does one title. Memory: 30 MiB and the pairs.
+    Frames at the same places are compared, of each video with each after it, or with each of
+    ``others`` where they are given. The distance is the median over the frames. One that is too
+    flat to tell is near to none, so that black frames make no pair, nor does one title. Memory: 30
+    MiB and the pairs.
 
     Raises:
         StudyError: more than a million pairs.
     """
     found: list[Pair] = []
-    for row, column in _corners(len(videos.bits)):
+    beside = videos if others is None else others
+    for row, column in _corners(len(videos.bits), len(beside.bits), all_pairs=others is not None):
         near = _near_in_block(
             Fingerprints(*(part[row : row + _ROWS] for part in videos)),
-            Fingerprints(*(part[column : column + _COLUMNS] for part in videos)),
+            Fingerprints(*(part[column : column + _COLUMNS] for part in beside)),
             most_bits,
         )
         pairs = np.argwhere(near) + np.array([row, column])
-        pairs = pairs[pairs[:, 0] < pairs[:, 1]]
+        if others is None:
+            pairs = pairs[pairs[:, 0] < pairs[:, 1]]
         if len(found) + len(pairs) > MOST_PAIRS:
             raise StudyError(
                 f"more than {MOST_PAIRS:,} pairs of videos look alike: give a smaller "
                 "folds.near_duplicates, or null, which does not look for them",
                 place=("folds", "near_duplicates"),
             )
-        found += _measured(videos, pairs)
+        found += _measured(videos, beside, pairs)
     return sorted(found)
 
 
-def _corners(count: int) -> Iterator[tuple[int, int]]:
-    """Where blocks begin in which a video meets one that comes after it."""
+def _corners(count: int, beside: int, *, all_pairs: bool) -> Iterator[tuple[int, int]]:
+    """Where blocks begin in which a video meets one that comes after it, or any."""
     for row in range(0, count, _ROWS):
-        for column in range(row // _COLUMNS * _COLUMNS, count, _COLUMNS):
+        first = 0 if all_pairs else row // _COLUMNS * _COLUMNS
+        for column in range(first, beside, _COLUMNS):
             yield row, column
 
 
@@ -91,11 +97,13 @@ def _near_in_block(
     return near
 
 
-def _measured(videos: Fingerprints, pairs: Int[np.ndarray, "pairs 2"]) -> Iterator[Pair]:
+def _measured(
+    videos: Fingerprints, others: Fingerprints, pairs: Int[np.ndarray, "pairs 2"]
+) -> Iterator[Pair]:
     first, second = pairs.T
     apart: UInt8[np.ndarray, "pairs frames"] = np.bitwise_count(
-        videos.bits[first] ^ videos.bits[second]
+        videos.bits[first] ^ others.bits[second]
     )
-    apart[~(videos.known[first] & videos.known[second])] = _UNKNOWN
+    apart[~(videos.known[first] & others.known[second])] = _UNKNOWN
     medians = np.sort(apart, axis=1)[:, apart.shape[1] // 2]
     return map(Pair, first.tolist(), second.tolist(), medians.tolist())

@@ -108,6 +108,86 @@ PERMUTATIONS = _schema(
 ``refit``: it was fitted anew, training labels permuted; ``labels``: those it is judged by were."""
 
 
+SAID_OF_OTHERS = _schema(
+    "predictions",
+    {"video_id": _TEXT, "probabilities": pa.Column(pl.List(pl.Float64))},
+    ["video_id"],
+)
+"""What the model of one fold says of each video of another set."""
+
+OTHER_VIDEOS = _schema(
+    "videos",
+    {
+        "video_id": _TEXT,
+        "path": _TEXT,
+        "group": _TEXT,
+        "target": pa.Column(pl.Int32, pa.Check.ge(0)),
+        "shared": pa.Column(pl.String, pa.Check.isin(["content", "look", "group"]), nullable=True),
+        "with": pa.Column(pl.String, nullable=True),
+        "distance": pa.Column(pl.Int32, nullable=True),
+    },
+    ["video_id"],
+)
+"""One row per distinct video of another set; ``shared``: what it has in common with the study's
+video ``with``, ``distance`` bits apart, or that another video of its group has."""
+
+EVALUATE_ON = _schema(
+    "evaluate_on",
+    {
+        "other": _TEXT,
+        "model": _TEXT,
+        "way": pa.Column(pl.String, pa.Check.isin(["each", "together"])),
+        "metric": _TEXT,
+        "videos": _COUNT,
+        "groups": _COUNT,
+        "value": _VALUE,
+        **_BOUNDS,
+        "out_of_fold": _VALUE,
+        "drop": _VALUE,
+        "drop_low": _VALUE,
+        "drop_high": _VALUE,
+        "remark": _TEXT,
+    },
+    ["other", "model", "way", "metric"],
+)
+"""Per other set, model and metric: ``each`` is the mean over the folds' models of what each reaches
+by itself, ``together`` is of their averaged probabilities. ``drop`` is how much worse that is than
+``out_of_fold``, below 0 where it is better; ``remark`` says why something is missing."""
+
+OTHERS_SAID = _schema(
+    "evaluate_on_predictions",
+    {
+        "other": _TEXT,
+        "model": _TEXT,
+        "fold": pa.Column(pl.Int32, pa.Check.ge(1), nullable=True),
+        "video_id": _TEXT,
+        "path": _TEXT,
+        "group": _TEXT,
+        "target": pa.Column(pl.Int32, pa.Check.ge(0)),
+        "predicted": pa.Column(pl.Int32, pa.Check.ge(0)),
+        "probabilities": pa.Column(pl.List(pl.Float64)),
+    },
+    ["other", "model", "fold", "video_id"],
+)
+"""What each fold's model says of each video judged of another set; without a fold, the mean."""
+
+OTHERS_REJECTED = _schema(
+    "evaluate_on_rejected",
+    {
+        "other": _TEXT,
+        "path": _TEXT,
+        "row": pa.Column(pl.Int64, pa.Check.ge(1)),
+        "stage": _TEXT,
+        "reason": _TEXT,
+        "detail": _TEXT,
+        "kept": pa.Column(pl.Boolean),
+    },
+    ["other", "row"],
+)
+"""One row per row of another set's table that could not be used or that the study has, too; the
+latter are ``kept`` where it was asked for."""
+
+
 def frame_of(rows: list[dict[str, Any]], schema: pa.DataFrameSchema) -> pl.DataFrame:
     """``rows`` with the columns and types of ``schema``."""
     types = {name: column.dtype.type for name, column in schema.columns.items()}

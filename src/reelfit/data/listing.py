@@ -12,6 +12,9 @@ import polars as pl
 from reelfit.errors import StudyError
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
+TABLES = (*SEPARATORS, ".parquet")
+"""How the name of a table ends."""
+_COLUMNS = ("row", "path", "label", "group", "file")
 _ASKED = "asked for: "
 """Keeps the user's columns apart from ours, whatever they are called."""
 
@@ -22,13 +25,15 @@ class Listing:
 
     ``rows``: row (from 1), path (as given), file (where it stands), label, group.
     ``repeated``: row, path, reason. ``columns``: what other columns of the table were asked for, as
-    text under their own names, a row for each of ``rows``; null where a cell is empty.
+    text under their own names, a row for each of ``rows``; null where a cell is empty. ``others``:
+    the sets that the trained models are judged on, by name; these ask for no class.
     """
 
     rows: pl.DataFrame
     repeated: pl.DataFrame
     classes: list[str]
     columns: pl.DataFrame = field(default_factory=pl.DataFrame)
+    others: "dict[str, Listing]" = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -64,6 +69,45 @@ def read_listing(
                 f"evaluate.subsets: videos.folder has no column {columns[0]}: give a table"
             )
         rows, source, start = _read_folder(folder), str(folder), folder
+    first, repeated = _each_once(rows, source, start)
+    asked = first.select(pl.col(f"{_ASKED}{name}").alias(name) for name in columns)
+    return Listing(first.select(_COLUMNS), repeated, _classes(first, classes, source), asked)
+
+
+def read_other_listing(
+    *,
+    table: Path | None,
+    folder: Path | None,
+    root: Path | None,
+    path: str,
+    label: str,
+    group: str | None,
+    classes: Sequence[str],
+) -> Listing:
+    """The rows of a set that models of these ``classes`` are judged on; it may lack some of them.
+
+    Raises:
+        StudyError: as ``read_listing``; a label is none of ``classes``, and its row is named.
+    """
+    if table is not None:
+        rows = _read_table(table, path=path, label=label, group=group, setting="evaluate_on")
+        source, start = str(table), root or table.parent
+    else:
+        assert folder is not None
+        rows, source, start = _read_folder(folder, setting="evaluate_on"), str(folder), folder
+    unknown = rows.filter(~pl.col("label").is_in(list(classes)))
+    if not unknown.is_empty():
+        wrong = unknown.row(0, named=True)
+        raise StudyError(
+            f"{source}: row {wrong['row']} ({wrong['path']}): the label {wrong['label']} is none "
+            f"of the study's classes: {', '.join(classes)} ({unknown.height} such rows)"
+        )
+    first, repeated = _each_once(rows, source, start)
+    return Listing(first.select(_COLUMNS), repeated, [])
+
+
+def _each_once(rows: pl.DataFrame, source: str, start: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The first row of each file, with the file, and the rows that only repeat another."""
     rows = rows.with_columns(
         file=pl.col("path").map_elements(lambda given: str(start / given), return_dtype=pl.String)
     )
@@ -74,22 +118,26 @@ def read_listing(
     repeated = rows.join(first.select("row"), on="row", how="anti").select(
         "row", "path", reason=pl.lit("the same path stands in an earlier row")
     )
-    asked = first.select(pl.col(f"{_ASKED}{name}").alias(name) for name in columns)
-    named = first.select("row", "path", "label", "group", "file")
-    return Listing(named, repeated, _classes(first, classes, source), asked)
+    return first, repeated
 
 
 def _read_table(
-    table: Path, *, path: str, label: str, group: str | None, columns: Sequence[str]
+    table: Path,
+    *,
+    path: str,
+    label: str,
+    group: str | None,
+    columns: Sequence[str] = (),
+    setting: str = "videos",
 ) -> pl.DataFrame:
-    frame = _read_frame(table)
+    frame = _read_frame(table, setting)
     named = {"path": path, "label": label} | ({"group": group} if group else {})
-    places = [*((f"videos.{name}", column) for name, column in named.items())]
-    for setting, column in [*places, *(("evaluate.subsets", name) for name in columns)]:
+    places = [*((f"{setting}.{name}", column) for name, column in named.items())]
+    for place, column in [*places, *(("evaluate.subsets", name) for name in columns)]:
         if column not in frame.columns:
             near = get_close_matches(column, frame.columns, n=1)
             hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(frame.columns)}"
-            raise StudyError(f"{table}: {setting}: there is no column {column}; {hint}")
+            raise StudyError(f"{table}: {place}: there is no column {column}; {hint}")
     rows = frame.select(
         pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("row"),
         *(pl.col(column).cast(pl.String).alias(name) for name, column in named.items()),
@@ -108,9 +156,9 @@ def _read_table(
     return rows if group else rows.with_columns(group=pl.col("path"))
 
 
-def _read_frame(table: Path) -> pl.DataFrame:
+def _read_frame(table: Path, setting: str) -> pl.DataFrame:
     if not table.is_file():
-        raise StudyError(f"videos.table: there is no file {table}")
+        raise StudyError(f"{setting}.table: there is no file {table}")
     suffix = table.suffix.lower()
     try:
         if suffix == ".parquet":
@@ -124,9 +172,9 @@ def _read_frame(table: Path) -> pl.DataFrame:
     return frame
 
 
-def _read_folder(folder: Path) -> pl.DataFrame:
+def _read_folder(folder: Path, setting: str = "videos") -> pl.DataFrame:
     if not folder.is_dir():
-        raise StudyError(f"videos.folder: there is no folder {folder}")
+        raise StudyError(f"{setting}.folder: there is no folder {folder}")
     classes = sorted(entry for entry in folder.glob("[!.]*") if entry.is_dir())
     found: list[tuple[str, str]] = []
     for entry in classes:

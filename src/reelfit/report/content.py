@@ -105,6 +105,18 @@ class Evaluation:
     permutations: pl.DataFrame
 
 
+class OtherSet(NamedTuple):
+    """What the models reach on other videos, with the schemas of ``data/evaluation_tables.py``."""
+
+    name: str
+    results: pl.DataFrame
+    """The rows of this set in ``evaluate_on.parquet``."""
+    rejected: pl.DataFrame
+    """Those in ``evaluate_on_rejected.parquet``."""
+    same_groups: int = 0
+    """How many groups that were judged are called as a group of the study is."""
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ReportContent:
     """All that the report tells of a run.
@@ -123,6 +135,8 @@ class ReportContent:
     kfold_results: pl.DataFrame
     summary: pl.DataFrame
     evaluation: Evaluation
+    others: tuple[OtherSet, ...] = ()
+    """The sets of ``evaluate_on``."""
     folds: pl.DataFrame
     rejected: pl.DataFrame
     duplicates: pl.DataFrame

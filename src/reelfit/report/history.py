@@ -7,7 +7,7 @@ from typing import Any, Final
 import polars as pl
 
 from reelfit.report.content import MEMORY, PLANS, STAGES
-from reelfit.report.wording import count, number
+from reelfit.report.wording import count, listed, number
 
 Event = dict[str, Any]
 
@@ -213,6 +213,21 @@ _THEN: Final = {
     "given up": "it was given up",
     "smaller model": "its model became smaller, as the study allows",
 }
+
+
+def _asked_anew(event: Event) -> str:
+    told = [f"{name} from {_short(old)} to {_short(new)}" for name, old, new in event["changes"]]
+    when = "after the first report" if event["reported"] else "while the run was under way"
+    return f"Changed {when}: {listed(told)}. No model was trained again for that."
+
+
+def _short(value: Any) -> str:
+    if not isinstance(value, list):
+        return str(value)
+    named = [str(one["name"] if isinstance(one, dict) else one) for one in value]
+    return listed(named) if named else "none"
+
+
 _SENTENCES: Final[dict[str, Callable[[Event], str]]] = {
     SESSION: _session,
     "indexed": _indexed,
@@ -223,6 +238,7 @@ _SENTENCES: Final[dict[str, Callable[[Event], str]]] = {
     "features": _features,
     "features_cut": _features_cut,
     "unit_ends": _died,
+    "asked_anew": _asked_anew,
     "resumed": lambda e: f"{_place(e)} went on from its checkpoint at step {e['step']}.",
     "out_of_memory": lambda e: (
         f"{_place(e)}: memory ran out at step {e['step']}, which was run again with "

@@ -13,6 +13,8 @@ from reelfit.report.judgement import (
     subset_tables,
 )
 from reelfit.report.metric_tables import every_fold_table, groups_table, models_table, spread_table
+from reelfit.report.others import READING as READING_OTHERS
+from reelfit.report.others import others_sections
 from reelfit.report.searching import search_tables
 from reelfit.report.tables import (
     Cell,
@@ -57,6 +59,7 @@ def _sections(content: ReportContent) -> list[tuple[str, str, list[Table]]]:
     models += [every_fold_table(content)]
     return [
         ("Models", "", [*models, *search_tables(content.search)]),
+        *_others(content),
         ("Comparison", "", [comparison_table(content)]),
         ("Controls", "", control_tables(content)),
         ("Calibration", "", calibration_tables(content)),
@@ -76,6 +79,16 @@ def _sections(content: ReportContent) -> list[tuple[str, str, list[Table]]]:
         ("Folds", "", [folds_table(content)]),
         ("Environment", "", environment_tables(content.environment)[:1]),
     ]
+
+
+def _others(content: ReportContent) -> list[tuple[str, str, list[Table]]]:
+    """A section for each other set; the first says how they are to be read."""
+    found = []
+    for number, other in enumerate(others_sections(content)):
+        words = [*([] if number else [READING_OTHERS]), *other["words"]]
+        heading = f"On other videos: {_plain(other['name'])}"
+        found.append((heading, _plain(" ".join(words)), [other["results"], other["rejected"]]))
+    return found
 
 
 def _table(table: Table) -> str:

@@ -16,6 +16,8 @@ from reelfit.report.judgement import (
     subset_tables,
 )
 from reelfit.report.metric_tables import every_fold_table, groups_table, models_table, spread_table
+from reelfit.report.others import READING as OTHERS_READING
+from reelfit.report.others import others_sections
 from reelfit.report.palette import NUM_LINES, line_of
 from reelfit.report.pictures import strip_picture
 from reelfit.report.searching import search_tables
@@ -52,6 +54,8 @@ def render_page(content: ReportContent) -> str:
         searched=search_tables(content.search),
         few=NUM_LINES,
         **_judged(content),
+        others=others_sections(content),
+        others_reading=OTHERS_READING,
         confusion=confusion_tables(content),
         reading=READING,
         stages=stages_table(content),

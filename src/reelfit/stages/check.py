@@ -1,7 +1,7 @@
 """Whether what the study asks for exists: models, their options, augmentations, metrics.
 
 Reads the study -> writes ``models.json``.
-Runs again when the study changes. Peak memory: torch's imports (no weight is allocated).
+Runs again when what is trained changes. Peak memory: torch's imports (no weight is allocated).
 """
 
 from typing import TYPE_CHECKING, Any, ClassVar, final
@@ -14,7 +14,7 @@ from reelfit.search.settings import SearchSettings
 from reelfit.stages.chosen import lay_over
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.stages.variants import MODELS, variant_values, variants_of
-from reelfit.study import ModelChoice, Study, what_matters
+from reelfit.study import ModelChoice, Study, what_trains
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,8 +32,8 @@ class Check(Stage):
     writes: ClassVar[tuple[str, ...]] = (MODELS,)
 
     def settings(self, study: Study) -> Any:
-        """All of the study."""
-        return what_matters(study)
+        """All of the study but how its models are judged."""
+        return what_trains(study)
 
     def units(self, run: Run, study: Study, listing: Listing, *, key: str) -> list[Unit]:
         """None: it is done at once."""

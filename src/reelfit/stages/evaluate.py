@@ -127,7 +127,7 @@ def _judge_model(run: Run, study: Study, unit: Unit, context: Context) -> None:
         "subsets": judging.by_subset(predictions, _columns(run, study), **how),
         "adjusted": adjusted,
         "calibration": judging.calibration(predictions, adjusted),
-        "samples": pl.DataFrame({"roc_auc": samples["roc_auc"]}),
+        "samples": pl.DataFrame(samples),
     }
     if study.evaluate.permutations:
         done = study.evaluate.bootstrap

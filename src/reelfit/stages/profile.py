@@ -14,9 +14,9 @@ from typing import Any, ClassVar, final
 
 from reelfit.data.listing import Listing
 from reelfit.files import digest, read_json, write_json
-from reelfit.memory.limits import limit_gpu_memory, limit_host_memory
 from reelfit.memory.profile import Profile, profile_values, read_profile
 from reelfit.runs import Run
+from reelfit.stages.device import device_within_limits
 from reelfit.stages.plans import PROFILES, first_that_fits, plan_for, read_profiles
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.stages.variants import Variant, read_variants
@@ -176,17 +176,13 @@ def _rehearse(
     model = make_model(choice.name, variant.options)
     assert isinstance(model, Network)
     task = TASKS[study.task](len(run.facts()["classes"]), None)  # type: ignore[call-arg]
-    on_gpu = torch.cuda.is_available()
-    if context.memory.budget_bytes is not None:
-        limit_host_memory(context.memory.budget_bytes)
-    if on_gpu and isinstance(study.memory.gpu, int):
-        limit_gpu_memory(study.memory.gpu)
+    device = device_within_limits(study, context)
     return Rehearsal(
         build=lambda: model.build(num_outputs=task.num_outputs),
         task=task,
         frames=variant.frames,
         size=study.clips.height_width,
-        device=torch.device("cuda" if on_gpu else "cpu"),
+        device=device,
         precision=study.train.precision,
         descent=Descent.asked_by(study.train),
         averaged=study.train.ema is not None,

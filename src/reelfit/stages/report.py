@@ -20,7 +20,7 @@ from reelfit.study import Study
 
 if TYPE_CHECKING:
     from reelfit.data.shards import ShardReader
-    from reelfit.report import Evaluation, Mistake, Sheet
+    from reelfit.report import Evaluation, Mistake, OtherSet, Sheet
 
 MISTAKES = 6
 SHEETS_PER_CLASS = 2
@@ -33,7 +33,7 @@ class Report(Stage):
 
     name: ClassVar[str] = "report"
     version: ClassVar[int] = 3
-    reads: ClassVar[tuple[str, ...]] = ("evaluate",)
+    reads: ClassVar[tuple[str, ...]] = ("evaluate", "judge_others")
     writes: ClassVar[tuple[str, ...]] = ("report.html", "report.md")
 
     def settings(self, study: Study) -> Any:
@@ -88,6 +88,7 @@ def _content(run: Run, study: Study, classes: list[str], reader: "ShardReader") 
         kfold_results=tables.read_table(run.file("kfold_results.feather"), tables.KFOLD_RESULTS),
         summary=summary,
         evaluation=_evaluation(run),
+        others=_others(run, study),
         folds=folds,
         rejected=tables.read_table(run.file("rejected.parquet"), tables.REJECTED),
         duplicates=duplicates,
@@ -120,6 +121,26 @@ def _evaluation(run: Run) -> "Evaluation":
         control_facts=read_table(run.file("control_facts.parquet"), schemas.CONTROL_FACTS),
         permutations=read_table(run.file("permutations.parquet"), schemas.PERMUTATIONS),
     )
+
+
+def _others(run: Run, study: Study) -> "tuple[OtherSet, ...]":
+    from reelfit.data import evaluation_tables as schemas
+    from reelfit.data.tables import read_table
+    from reelfit.report import OtherSet
+
+    if not study.evaluate_on:
+        return ()
+    results = read_table(run.file("evaluate_on.parquet"), schemas.EVALUATE_ON)
+    rejected = read_table(run.file("evaluate_on_rejected.parquet"), schemas.OTHERS_REJECTED)
+    said = read_table(run.file("evaluate_on_predictions.parquet"), schemas.OTHERS_SAID)
+    own = pl.read_parquet(run.file("index.parquet"))["group"]
+    found = []
+    for other in study.evaluate_on:
+        here = pl.col("other") == other.name
+        groups = said.filter(here & pl.col("group").is_in(own.implode()))["group"]
+        named = groups.n_unique() if other.group is not None else 0
+        found.append(OtherSet(other.name, results.filter(here), rejected.filter(here), named))
+    return tuple(found)
 
 
 def _curves(run: Run) -> pl.DataFrame:

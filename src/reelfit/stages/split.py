@@ -10,10 +10,10 @@ from typing import Any, ClassVar, final
 
 import polars as pl
 
-from reelfit.data.duplicates import as_fingerprints, near_pairs
 from reelfit.data.folds import assign_folds, join_groups, require_loose_groups
 from reelfit.data.listing import Listing
 from reelfit.runs import Run
+from reelfit.stages.duplicates import of_one_content, that_look_alike
 from reelfit.stages.leakage import require_no_leak
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.study import Study, what_matters
@@ -50,8 +50,8 @@ class Split(Stage):
             .join(clips, on="video_id", how="semi")
             .sort("video_id", "path")
         )
-        alike = _that_look_alike(run, index, study.folds.near_duplicates)
-        duplicates = pl.concat([_of_one_content(index), alike]).select(*DUPLICATES.columns)
+        alike = that_look_alike(run, index, study.folds.near_duplicates)
+        duplicates = pl.concat([of_one_content(index), alike]).select(*DUPLICATES.columns)
         write_table(duplicates, run.file("duplicates.parquet"), DUPLICATES)
         ids, given = index["video_id"].to_list(), index["group"].to_list()
         tied = list(alike.select("video_id", "other_id").iter_rows())
@@ -78,48 +78,3 @@ class Split(Stage):
             largest=table.group_by("group").len()["len"].max(),
             videos=table.height,
         )
-
-
-def _of_one_content(index: pl.DataFrame) -> pl.DataFrame:
-    """The first row of each video with each of its others."""
-    first = index.unique("video_id", keep="first", maintain_order=True)
-    others = index.join(first, on="path", how="anti", maintain_order="left")
-    pairs = _named(first).join(
-        _named(others, "other_").with_columns(video_id=pl.col("other_id")), on="video_id"
-    )
-    kind, none = pl.lit("content").alias("kind"), pl.lit(0, pl.Int32).alias("distance")
-    return pairs.sort("path", "other_path").with_columns(kind, none).select(_COLUMNS)
-
-
-def _that_look_alike(run: Run, index: pl.DataFrame, most_bits: int | None) -> pl.DataFrame:
-    """The pairs of videos whose frames look alike, the nearest first."""
-    from reelfit.data.tables import FINGERPRINTS, read_table
-
-    told = read_table(run.file("fingerprints.parquet"), FINGERPRINTS)
-    videos = index.unique("video_id", keep="first", maintain_order=True).join(
-        told, on="video_id", maintain_order="left"
-    )
-    pairs = []
-    if most_bits is not None:
-        pairs = near_pairs(as_fingerprints(videos["fingerprint"].to_list()), most_bits=most_bits)
-    first, second, distances = zip(*pairs, strict=True) if pairs else ((), (), ())
-    return (
-        pl.concat(
-            [_named(videos)[list(first)], _named(videos, "other_")[list(second)]], how="horizontal"
-        )
-        .with_columns(pl.lit("look").alias("kind"), distance=pl.Series(distances, dtype=pl.Int32))
-        .sort("distance", "path", "other_path")
-        .select(_COLUMNS)
-    )
-
-
-def _named(index: pl.DataFrame, prefix: str = "") -> pl.DataFrame:
-    """Of each row what a pair says of a video, under the names that the second one has there."""
-    identity = pl.col("video_id").alias("other_id" if prefix else "video_id")
-    return index.select(identity, pl.col("path", "label", "group").name.prefix(prefix))
-
-
-_COLUMNS = [
-    *("kind", "distance", "video_id", "path", "label", "group"),
-    *("other_id", "other_path", "other_label", "other_group"),
-]

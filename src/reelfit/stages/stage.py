@@ -89,6 +89,10 @@ class Stage(ABC):
     def settings(self, study: Study) -> Any:
         """What of the study its result depends on, as JSON values."""
 
+    def is_asked(self, study: Study) -> bool:
+        """Whether the study has any use for it; else nothing of it is done."""
+        return True
+
     def inputs(self, listing: Listing) -> Any:
         """What of the user's own files its result depends on, as JSON values."""
         return None
