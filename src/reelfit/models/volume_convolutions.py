@@ -42,6 +42,12 @@ def convolution(
     ]
 
 
+def max_pool(kernel: Triple, stride: Triple) -> nn.MaxPool3d:
+    """Of odd kernels, so that maps of any size have at least one place left."""
+    time, height, width = (size // 2 for size in kernel)
+    return nn.MaxPool3d(kernel, stride, (time, height, width))
+
+
 class Residual(nn.Module):
     """Adds what ``body`` makes of its input to it, or to what ``shortcut`` makes of it."""
 
@@ -92,6 +98,21 @@ def shortcut(
     if before == after and stride == (1, 1, 1):
         return nn.Identity()
     return nn.Sequential(*convolution(before, after, stride=stride, norm=norm))
+
+
+def bottleneck(before: int, inner: int, after: int, *, time: int, stride: int) -> Residual:
+    """A block of three convolutions: over ``time`` frames, over space, and over neither.
+
+    Source: Feichtenhofer et al., SlowFast Networks (2019), for where time stands in it.
+    """
+    body = nn.Sequential(
+        *convolution(before, inner, (time, 1, 1)),
+        nn.ReLU(),
+        *convolution(inner, inner, (1, 3, 3), stride=(1, stride, stride)),
+        nn.ReLU(),
+        *convolution(inner, after),
+    )
+    return residual(body, before, after, stride=(1, stride, stride))
 
 
 class PooledVolume(nn.Module):
