@@ -1,5 +1,7 @@
 """What every model of the table must hold, and each against its own reference."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from reelfit.models.handcrafted_logistic import HandcraftedLogistic
 from reelfit.models.model import FeatureModel, Network
 
 NETWORKS = [name for name, kind in MODELS.items() if issubclass(kind, Network)]
+WITHOUT_DEPTHS = {"naive_cnn", "r2plus1d"}
 FEATURE_MODELS = [name for name, kind in MODELS.items() if issubclass(kind, FeatureModel)]
 
 
@@ -61,12 +64,62 @@ def test_samples_do_not_see_each_other(name, training):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_gradient_reaches_every_parameter_and_every_frame(name):
-    network, clips = build(name), noise(2, 4, 3, 32, 32).requires_grad_()
+@pytest.mark.parametrize("frames", [2, 4])
+def test_after_one_step_the_gradient_reaches_every_parameter_and_every_frame(name, frames):
+    network, clips = build(name), noise(2, frames, 3, 32, 32).requires_grad_()
+    optimizer = torch.optim.AdamW(network.parameters())
+    network(clips).square().sum().backward()
+    optimizer.step()  # what begins at zero keeps the gradient from what is behind it
+    optimizer.zero_grad()
+    clips.grad = None
     network(clips).square().sum().backward()
     untouched = [key for key, p in network.named_parameters() if p.grad is None or not p.grad.any()]
     assert untouched == []
     assert clips.grad.abs().sum((2, 3, 4)).min() > 0
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_micro_batches_have_the_gradient_of_the_whole_batch(name):
+    network, clips = build(name), noise(3, 4, 3, 32, 32)
+    targets = torch.tensor([0, 1, 2])
+    found = []
+    for size in (3, 2, 1):
+        network.zero_grad()
+        for part, wanted in zip(clips.split(size), targets.split(size), strict=True):
+            loss = torch.nn.functional.cross_entropy(network(part), wanted, reduction="sum") / 3
+            loss.backward()
+        found.append({key: p.grad.clone() for key, p in network.named_parameters()})
+    for cut in found[1:]:
+        torch.testing.assert_close(cut, found[0], rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_can_shrink_until_it_cannot(name):
+    model, sizes = make_model(name, {}), []
+    while model is not None:
+        with torch.device("meta"):
+            network = model.build(num_outputs=2)
+        sizes.append(sum(p.numel() for p in network.parameters()))
+        assert make_model(name, model.model_dump(mode="json")) == model
+        model = model.smaller()
+    assert len(sizes) > 1
+    assert all(after < 0.9 * before for before, after in itertools.pairwise(sizes))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_depths_are_of_all_parameters_and_the_head_is_the_deepest(name):
+    model, network = make_model(name, {}), build(name)
+    depths = model.depths(network)
+    if name in WITHOUT_DEPTHS:
+        assert depths == {}
+        return
+    assert depths.keys() == dict(network.named_parameters()).keys()
+    deepest = {key for key, depth in depths.items() if depth == max(depths.values())}
+    assert deepest == {"head.weight", "head.bias"}
+    assert set(depths.values()) == set(range(max(depths.values()) + 1))
+    assert all(
+        depths[key] == 0 for key, p in network.named_parameters() if p.ndim > 2 and p.shape[1] == 3
+    )
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -172,7 +225,7 @@ def test_rows_far_from_all_others_have_finite_probabilities(name):
         ("r2plus1", {}, "r2plus1 is not a model; did you mean r2plus1d"),
         ("transformer", {}, "transformer is not a model; known: .*naive_cnn"),
         ("naive_cnn", {"chanels": [8]}, "no option chanels; did you mean channels"),
-        ("r2plus1d", {"zzz": 1}, "no option zzz; known: width, blocks, dropout"),
+        ("r2plus1d", {"zzz": 1}, "no option zzz; known: width, blocks, dropout, size"),
         ("naive_cnn", {"channels": [8, 12]}, r"naive_cnn\.channels\.1: .*multiple of 8"),
         ("r2plus1d", {"blocks": []}, r"r2plus1d\.blocks: .*at least 1 item"),
         ("handcrafted_logistic", {"inverse_penalty": 0}, r"inverse_penalty: .*greater than 0"),

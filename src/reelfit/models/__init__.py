@@ -6,15 +6,31 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from reelfit.errors import StudyError
+from reelfit.models.cnn_gru import CnnGru
+from reelfit.models.frame_difference_cnn import FrameDifferenceCNN
 from reelfit.models.handcrafted_logistic import HandcraftedLogistic
+from reelfit.models.i3d import I3D
 from reelfit.models.model import Model
 from reelfit.models.naive_cnn import NaiveCNN
 from reelfit.models.r2plus1d import R2Plus1D
+from reelfit.models.r3d import R3D
+from reelfit.models.slowfast import SlowFast
+from reelfit.models.two_stream import TwoStream
+from reelfit.models.variable_ar_cnn import VariableAspectRatioCNN
+from reelfit.models.x3d import X3D
 
 MODELS: Final[dict[str, type[Model]]] = {
+    "cnn_gru": CnnGru,
+    "frame_difference_cnn": FrameDifferenceCNN,
     "handcrafted_logistic": HandcraftedLogistic,
+    "i3d": I3D,
     "naive_cnn": NaiveCNN,
     "r2plus1d": R2Plus1D,
+    "r3d": R3D,
+    "slowfast": SlowFast,
+    "two_stream": TwoStream,
+    "variable_ar_cnn": VariableAspectRatioCNN,
+    "x3d": X3D,
 }
 
 

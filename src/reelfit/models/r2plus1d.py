@@ -1,13 +1,22 @@
 """R(2+1)D: residual blocks whose 3D convolutions are split into space and time."""
 
-from typing import Annotated, final
+from typing import Annotated, Any, Final, Literal, final
 
-from jaxtyping import Float
-from pydantic import Field
-from torch import Tensor, nn
+from pydantic import Field, model_validator
+from torch import nn
 from typing_extensions import override
 
 from reelfit.models.model import Network
+from reelfit.models.volume_convolutions import (
+    PooledVolume,
+    Residual,
+    begin_at_zero,
+    convolution,
+    group_norm,
+    shortcut,
+)
+
+BLOCKS: Final = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 
 
 @final
@@ -15,30 +24,40 @@ class R2Plus1D(Network):
     """A residual network of (2+1)D convolutions, at a small width by default.
 
     Source: Tran et al., A Closer Look at Spatiotemporal Convolutions for Action Recognition (2018),
-    with group norm for batch norm, so that micro-batches are exact.
+    with group norm for batch norm, so that micro-batches are exact. Size 18 has the paper's 33.3
+    million parameters for 400 classes, size 34 has 63.7; torchvision's r2plus1d_18 has 31.5, for it
+    takes the channels between space and time of a block's first convolution for its second too.
     """
 
     width: int = Field(default=16, ge=8, multiple_of=8)
-    """Channels of the first stage; each further stage doubles them (the paper has 64)."""
+    """Channels of the first stage; each further stage doubles them. 64 at a size of the paper."""
     blocks: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(1, 1, 1), min_length=1)
-    """Residual blocks of each stage (the paper's 18-layer form is 2, 2, 2, 2)."""
+    """Residual blocks of each stage; those of the size where one is given."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
     """The share of pooled features that is dropped in training."""
+    size: Literal[18, 34] | None = None
+    """The paper's form of 18 or 34 layers: its first convolution, split as well, blocks that begin
+    as their shortcut, and its width and blocks but for those that are given."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_by_size(cls, options: Any) -> Any:
+        if not isinstance(options, dict) or options.get("size") not in BLOCKS:
+            return options
+        return {"width": 64, "blocks": BLOCKS[options["size"]]} | options
 
     def build(self, *, num_outputs: int) -> nn.Module:
         """The network."""
-        widths = [self.width * 2**stage for stage in range(len(self.blocks))]
-        layers: list[nn.Module] = [
-            nn.Conv3d(3, self.width, (1, 7, 7), (1, 4, 4), (0, 3, 3), bias=False),
-            nn.GroupNorm(8, self.width),
-            nn.ReLU(),
-        ]
+        as_in_paper = self.size is not None
+        layers = [*_first_layers(self.width, as_in_paper=as_in_paper), nn.ReLU()]
         before = self.width
-        for stage, (after, count) in enumerate(zip(widths, self.blocks, strict=True)):
-            for block in range(count):
-                layers.append(_Residual(before, after, stride=2 if stage and not block else 1))
+        for stage, count in enumerate(self.blocks):
+            after = self.width * 2**stage
+            for number in range(count):
+                stride = 2 if stage and not number else 1
+                layers.append(_block(before, after, stride, as_in_paper=as_in_paper))
                 before = after
-        return _Classifier(nn.Sequential(*layers), before, self.dropout, num_outputs)
+        return PooledVolume(nn.Sequential(*layers), before, self.dropout, num_outputs)
 
     @override
     def smaller(self) -> "Network | None":
@@ -47,51 +66,39 @@ class R2Plus1D(Network):
         return self.model_copy(update={"width": width}) if width else None
 
 
-class _Classifier(nn.Module):
-    def __init__(self, body: nn.Module, width: int, dropout: float, num_outputs: int) -> None:
-        super().__init__()
-        self.body = body
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(width, num_outputs)
-
-    def forward(
-        self, clips: Float[Tensor, "batch time 3 height width"]
-    ) -> Float[Tensor, "batch output"]:
-        maps = self.body(clips.transpose(1, 2))
-        outputs: Tensor = self.head(self.dropout(maps.mean((2, 3, 4))))
-        return outputs
+def _eight_groups(channels: int) -> nn.Module:
+    return nn.GroupNorm(8, channels)
 
 
-def _split_convolution(before: int, after: int, stride: int) -> nn.Sequential:
-    """A 3 x 3 x 3 convolution as one in space and one in time, with about as many weights."""
-    between = (27 * before * after) // (9 * before + 3 * after) // 8 * 8 or 8
-    return nn.Sequential(
-        nn.Conv3d(before, between, (1, 3, 3), (1, stride, stride), (0, 1, 1), bias=False),
-        nn.GroupNorm(8, between),
+def _first_layers(width: int, *, as_in_paper: bool) -> list[nn.Module]:
+    if not as_in_paper:
+        return convolution(3, width, (1, 7, 7), stride=(1, 4, 4), norm=_eight_groups)
+    return [
+        *convolution(3, 45, (1, 7, 7), stride=(1, 2, 2)),
         nn.ReLU(),
-        nn.Conv3d(between, after, (3, 1, 1), (stride, 1, 1), (1, 0, 0), bias=False),
-        nn.GroupNorm(8, after),
+        *convolution(45, width, (3, 1, 1)),
+    ]
+
+
+def _block(before: int, after: int, stride: int, *, as_in_paper: bool) -> Residual:
+    multiple = 1 if as_in_paper else 8  # of channels in between, so that 8 groups are of one size
+    body = nn.Sequential(
+        _split_convolution(before, after, stride, multiple),
+        nn.ReLU(),
+        _split_convolution(after, after, 1, multiple),
     )
+    if as_in_paper:
+        begin_at_zero(body)
+    strides = (stride, stride, stride)
+    return Residual(body, shortcut(before, after, stride=strides, norm=_eight_groups))
 
 
-class _Residual(nn.Module):
-    def __init__(self, before: int, after: int, *, stride: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            _split_convolution(before, after, stride),
-            nn.ReLU(),
-            _split_convolution(after, after, 1),
-        )
-        same = stride == 1 and before == after
-        self.shortcut = (
-            nn.Identity()
-            if same
-            else nn.Sequential(
-                nn.Conv3d(before, after, 1, stride, bias=False), nn.GroupNorm(8, after)
-            )
-        )
-        self.relu = nn.ReLU()
-
-    def forward(self, maps: Tensor) -> Tensor:
-        outputs: Tensor = self.relu(self.body(maps) + self.shortcut(maps))
-        return outputs
+def _split_convolution(before: int, after: int, stride: int, multiple: int) -> nn.Sequential:
+    """A 3 x 3 x 3 convolution as one in space and one in time, with about as many weights."""
+    between = (27 * before * after) // (9 * before + 3 * after) // multiple * multiple or 8
+    inner = group_norm if multiple == 1 else _eight_groups
+    return nn.Sequential(
+        *convolution(before, between, (1, 3, 3), stride=(1, stride, stride), norm=inner),
+        nn.ReLU(),
+        *convolution(between, after, (3, 1, 1), stride=(stride, 1, 1), norm=_eight_groups),
+    )
