@@ -111,7 +111,9 @@ def test_handcrafted_logistic_predicts_what_scikit_learn_does(
     features, targets = rows_with_classes(num_classes)
     train, held = slice(0, 90), slice(90, None)
     model = HandcraftedLogistic(inverse_penalty=inverse_penalty)
-    weights = model.fit(features[train], targets[train], num_classes=num_classes, balanced=balanced)
+    weights = model.fit(
+        features[train], targets[train], num_classes=num_classes, balanced=balanced, seed=0
+    )
     reference = make_pipeline(
         StandardScaler(),
         LogisticRegression(
@@ -126,7 +128,7 @@ def test_handcrafted_logistic_predicts_what_scikit_learn_does(
 def test_every_feature_counts(name):
     features, targets = rows_with_classes(3)
     model = make_model(name, {})
-    weights = model.fit(features, targets, num_classes=3, balanced=False)
+    weights = model.fit(features, targets, num_classes=3, balanced=False, seed=0)
     before = model.probabilities(weights, features)
     for column in range(features.shape[1]):
         moved = features.copy()
@@ -139,10 +141,10 @@ def test_a_feature_that_training_never_saw_change_says_nothing(name):
     features, targets = rows_with_classes(3)
     model = make_model(name, {})
     wanted = model.probabilities(
-        model.fit(features, targets, num_classes=3, balanced=False), features
+        model.fit(features, targets, num_classes=3, balanced=False, seed=0), features
     )
     untold = np.column_stack([features, np.zeros(120), np.full(120, 29.97)])
-    weights = model.fit(untold, targets, num_classes=3, balanced=False)
+    weights = model.fit(untold, targets, num_classes=3, balanced=False, seed=0)
     told = np.column_stack([features, np.full(120, 8e6), np.full(120, 25.0)])
     np.testing.assert_allclose(model.probabilities(weights, told), wanted, rtol=0, atol=1e-9)
 
@@ -153,7 +155,7 @@ def test_a_class_that_no_training_row_shows_has_probability_0(name, shown):
     features, _ = rows_with_classes(4)
     targets = np.resize(np.array(shown, dtype=np.int64), 120)
     model = make_model(name, {})
-    weights = model.fit(features, targets, num_classes=4, balanced=True)
+    weights = model.fit(features, targets, num_classes=4, balanced=True, seed=0)
     found = model.probabilities(weights, features)
     assert np.flatnonzero(found.any(0)).tolist() == shown
     np.testing.assert_allclose(found.sum(1), 1, rtol=0, atol=1e-12)
@@ -163,7 +165,7 @@ def test_a_class_that_no_training_row_shows_has_probability_0(name, shown):
 def test_rows_far_from_all_others_have_finite_probabilities(name):
     features, targets = rows_with_classes(3)
     model = make_model(name, {})
-    weights = model.fit(features, targets, num_classes=3, balanced=False)
+    weights = model.fit(features, targets, num_classes=3, balanced=False, seed=0)
     found = model.probabilities(weights, features * 1e9)
     assert np.isfinite(found).all()
     np.testing.assert_allclose(found.sum(1), 1, rtol=0, atol=1e-12)

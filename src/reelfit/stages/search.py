@@ -205,7 +205,7 @@ class _Trials:
 
         model = make_model(choice.name, choice.options)
         assert isinstance(model, FeatureModel)
-        measured = judge_features(self.run, study, model, self.train, self.judged)
+        measured = judge_features(self.run, study, model, self.train, self.judged, seed=self.seed)
         return Tried(proposal.values, measured[self.settings.metric])
 
 
