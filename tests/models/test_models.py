@@ -10,7 +10,8 @@ from sklearn.preprocessing import StandardScaler
 from reelfit.errors import StudyError
 from reelfit.models import MODELS, make_model
 from reelfit.models.handcrafted_logistic import HandcraftedLogistic
-from reelfit.models.model import FeatureModel, Network
+from reelfit.models.model import FeatureModel, Network, OnNetwork
+from reelfit.study import ON_NETWORKS
 
 NETWORKS = [name for name, kind in MODELS.items() if issubclass(kind, Network)]
 FEATURE_MODELS = [name for name, kind in MODELS.items() if issubclass(kind, FeatureModel)]
@@ -28,8 +29,10 @@ def noise(*shape: int) -> torch.Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(1)).double() * 2 - 1
 
 
-def test_every_model_is_a_network_or_is_fitted_on_features():
-    assert sorted(NETWORKS + FEATURE_MODELS) == sorted(MODELS)
+def test_every_model_is_of_one_kind():
+    on_networks = [name for name, kind in MODELS.items() if issubclass(kind, OnNetwork)]
+    assert sorted(on_networks) == sorted(ON_NETWORKS)
+    assert sorted([*NETWORKS, *FEATURE_MODELS, *on_networks, "ensemble"]) == sorted(MODELS)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

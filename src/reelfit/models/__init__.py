@@ -6,23 +6,29 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from reelfit.errors import StudyError
+from reelfit.models.ensemble import Ensemble
 from reelfit.models.feature_mlp import FeatureMLP
 from reelfit.models.handcrafted_gradient_boosting import HandcraftedGradientBoosting
 from reelfit.models.handcrafted_logistic import HandcraftedLogistic
 from reelfit.models.handcrafted_svm import HandcraftedSVM
 from reelfit.models.handcrafted_xgboost import HandcraftedXGBoost
+from reelfit.models.logistic_on import LogisticOn
 from reelfit.models.model import Model
 from reelfit.models.naive_cnn import NaiveCNN
 from reelfit.models.r2plus1d import R2Plus1D
+from reelfit.models.xgboost_on import XGBoostOn
 
 MODELS: Final[dict[str, type[Model]]] = {
+    "ensemble": Ensemble,
     "feature_mlp": FeatureMLP,
     "handcrafted_gradient_boosting": HandcraftedGradientBoosting,
     "handcrafted_logistic": HandcraftedLogistic,
     "handcrafted_svm": HandcraftedSVM,
     "handcrafted_xgboost": HandcraftedXGBoost,
+    "logistic_on": LogisticOn,
     "naive_cnn": NaiveCNN,
     "r2plus1d": R2Plus1D,
+    "xgboost_on": XGBoostOn,
 }
 
 

@@ -1,7 +1,7 @@
-"""What a model is: options that build a network, or a classical model on handcrafted features."""
+"""What a model is: options of a network, or of a classical model on features of some kind."""
 
 from abc import ABC, abstractmethod
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float64, Int64, Shaped
@@ -14,11 +14,16 @@ Weights = dict[str, Shaped[np.ndarray, "..."]]
 
 
 class Model(Settings, ABC):
-    """The options of a model; a subclass is a ``Network`` or a ``FeatureModel``."""
+    """The options of a model; a subclass is of one of the kinds below, or an ``Ensemble``."""
+
+    kind: ClassVar[str]
+    """What it learns from: clips, features, a network's features, predictions."""
 
 
 class Network(Model):
     """A model that is trained by gradient on clips."""
+
+    kind: ClassVar[str] = "network"
 
     @abstractmethod
     def build(self, *, num_outputs: int) -> nn.Module:
@@ -51,6 +56,8 @@ class Network(Model):
 class FeatureModel(Model):
     """A model that is fitted on one row of handcrafted features per video."""
 
+    kind: ClassVar[str] = "features"
+
     features: Literal["first", "second", "both"] = "both"
     """Which of them: the first set of 15, the second of 23, or all that are measured."""
 
@@ -80,3 +87,16 @@ class FeatureModel(Model):
         """The features that ``fit`` left out, and why; most models leave none out."""
         del weights
         return []
+
+
+class OnNetwork(Model):
+    """A classical model on what a trained network of the study makes of a clip before its head."""
+
+    kind: ClassVar[str] = "deep"
+
+    model: str
+    """The id of that network."""
+
+    @abstractmethod
+    def classifier(self) -> FeatureModel:
+        """What is fitted on the network's features, a row per video."""

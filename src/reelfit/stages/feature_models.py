@@ -1,5 +1,6 @@
 """One model on handcrafted features fitted on one fold, and what the folds' models left out."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -25,7 +26,6 @@ def fit_features(
 
     from reelfit.data.seeds import seed_for
     from reelfit.data.tables import CUT_FEATURES, write_table
-    from reelfit.training.checkpoint import SUFFIX, Checkpoint, save_checkpoint
 
     torch.set_num_threads(context.threads)
     folder = run.fold(choice_id, fold)
@@ -33,10 +33,9 @@ def fit_features(
     seed = seed_for(study.seed, "features", choice_id, fold)
     weights = _fit(run, study, model, train, names, seed=seed)
     cuts = _cut_table(model.cuts(weights), names, choice_id, fold)
-    tensors = {name: torch.from_numpy(value) for name, value in weights.items()}
-    facts = {"features": names, "cut": cuts.select("feature", "reason").rows()}
-    for name in ("latest", "best"):
-        save_checkpoint(folder / "checkpoints" / f"{name}{SUFFIX}", Checkpoint(tensors, facts))
+    save_weights(
+        folder, weights, {"features": names, "cut": cuts.select("feature", "reason").rows()}
+    )
     probabilities = model.probabilities(weights, validation.select(names).to_numpy())
     tell = metric_teller(run, folder / "metrics.jsonl", choice_id, fold, context)
     targets = validation["target"].cast(pl.Int64).to_numpy()
@@ -47,6 +46,17 @@ def fit_features(
     write_table(cuts, folder / CUTS, CUT_FEATURES)
     context.report_progress(1, 1)
     return {"num_train": train.height, "num_validation": validation.height, "best_epoch": 0}
+
+
+def save_weights(folder: Path, weights: "Weights", facts: dict[str, Any]) -> None:
+    """The checkpoint of a model that is fitted at once, in a fold's folder."""
+    import torch
+
+    from reelfit.training.checkpoint import SUFFIX, Checkpoint, save_checkpoint
+
+    tensors = {name: torch.from_numpy(value) for name, value in weights.items()}
+    for name in ("latest", "best"):
+        save_checkpoint(folder / "checkpoints" / f"{name}{SUFFIX}", Checkpoint(tensors, facts))
 
 
 def sides_with_features(
