@@ -19,6 +19,7 @@ fix:                  ## what the tools can mend by themselves
 	$(RUN) ruff check --fix --quiet .
 bench:                ## every claim measured anew; results dated under benchmarks/results
 	$(RUN) python benchmarks/demo.py
+	$(RUN) python benchmarks/all_models.py
 	$(RUN) python benchmarks/growth.py
 	$(RUN) python benchmarks/clip_stage.py
 	$(RUN) python benchmarks/release.py

@@ -12,6 +12,8 @@ from reelfit.memory.plan import Plan
 from reelfit.runs import Run, timestamp
 from reelfit.stages.check import Check
 from reelfit.stages.clips import Clips
+from reelfit.stages.deep import Deep
+from reelfit.stages.ensemble import Ensembles
 from reelfit.stages.evaluate import Evaluate
 from reelfit.stages.features import Features
 from reelfit.stages.index import Index
@@ -35,6 +37,8 @@ STAGES: Final[tuple[Stage, ...]] = (
     Features(),
     Search(),
     Train(),
+    Deep(),
+    Ensembles(),
     Evaluate(),
     OtherIndex(),
     OtherClips(),

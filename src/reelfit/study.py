@@ -171,9 +171,23 @@ class ModelChoice(BaseModel):
         return dict(self.model_extra or {})
 
 
+ON_NETWORKS = ("logistic_on", "xgboost_on")
+"""Models whose name may stand before the network's id: ``{logistic_on: r2plus1d}``."""
+
+
 def _model_choice(value: Any) -> Any:
     value = {"name": value} if isinstance(value, str) else value
-    if isinstance(value, dict) and "name" in value:
+    if not isinstance(value, dict):
+        return value
+    if "name" not in value:
+        for name in ON_NETWORKS:
+            if name in value:
+                rest = {key: option for key, option in value.items() if key != name}
+                value = {"name": name, "model": value[name], **rest}
+                break
+    if value.get("name") in ON_NETWORKS and "model" in value:
+        value = {"id": f"{value['name']}_{value['model']}", **value}
+    elif "name" in value:
         value = {"id": value["name"], **value}
     return value
 

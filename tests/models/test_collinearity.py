@@ -117,10 +117,10 @@ def test_a_model_predicts_by_the_features_that_stay_alone():
     features, targets = rows(), (rows()[:, 0] > 0).astype(np.int64)
     planted = np.column_stack([features, features[:, 0], np.ones(200)])
     model = HandcraftedLogistic()
-    weights = model.fit(planted, targets, num_classes=2, balanced=False)
+    weights = model.fit(planted, targets, num_classes=2, balanced=False, seed=0)
     found = model.cuts(weights)
     assert [(cut.column, cut.reason) for cut in found] == [(7, "constant"), (6, "collinear")]
-    alone = model.fit(features, targets, num_classes=2, balanced=False)
+    alone = model.fit(features, targets, num_classes=2, balanced=False, seed=0)
     assert model.cuts(alone) == []
     moved = planted.copy()
     moved[:, 6:] = 1e6
@@ -132,6 +132,6 @@ def test_a_model_predicts_by_the_features_that_stay_alone():
 def test_with_every_feature_cut_the_shares_of_the_classes_are_predicted():
     targets = np.array([0] * 30 + [1] * 10, dtype=np.int64)
     model = HandcraftedLogistic(inverse_penalty=1e6)
-    weights = model.fit(np.ones((40, 3)), targets, num_classes=2, balanced=False)
+    weights = model.fit(np.ones((40, 3)), targets, num_classes=2, balanced=False, seed=0)
     found = model.probabilities(weights, np.full((2, 3), 5.0))
     np.testing.assert_allclose(found, [[0.75, 0.25]] * 2, atol=1e-3)

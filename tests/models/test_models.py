@@ -12,7 +12,8 @@ from sklearn.preprocessing import StandardScaler
 from reelfit.errors import StudyError
 from reelfit.models import MODELS, make_model
 from reelfit.models.handcrafted_logistic import HandcraftedLogistic
-from reelfit.models.model import FeatureModel, Network
+from reelfit.models.model import FeatureModel, Network, OnNetwork
+from reelfit.study import ON_NETWORKS
 
 NETWORKS = [name for name, kind in MODELS.items() if issubclass(kind, Network)]
 WITHOUT_DEPTHS = {"naive_cnn", "r2plus1d"}
@@ -31,8 +32,10 @@ def noise(*shape: int) -> torch.Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(1)).double() * 2 - 1
 
 
-def test_every_model_is_a_network_or_is_fitted_on_features():
-    assert sorted(NETWORKS + FEATURE_MODELS) == sorted(MODELS)
+def test_every_model_is_of_one_kind():
+    on_networks = [name for name, kind in MODELS.items() if issubclass(kind, OnNetwork)]
+    assert sorted(on_networks) == sorted(ON_NETWORKS)
+    assert sorted([*NETWORKS, *FEATURE_MODELS, *on_networks, "ensemble"]) == sorted(MODELS)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -161,7 +164,9 @@ def test_handcrafted_logistic_predicts_what_scikit_learn_does(
     features, targets = rows_with_classes(num_classes)
     train, held = slice(0, 90), slice(90, None)
     model = HandcraftedLogistic(inverse_penalty=inverse_penalty)
-    weights = model.fit(features[train], targets[train], num_classes=num_classes, balanced=balanced)
+    weights = model.fit(
+        features[train], targets[train], num_classes=num_classes, balanced=balanced, seed=0
+    )
     reference = make_pipeline(
         StandardScaler(),
         LogisticRegression(
@@ -176,7 +181,7 @@ def test_handcrafted_logistic_predicts_what_scikit_learn_does(
 def test_every_feature_counts(name):
     features, targets = rows_with_classes(3)
     model = make_model(name, {})
-    weights = model.fit(features, targets, num_classes=3, balanced=False)
+    weights = model.fit(features, targets, num_classes=3, balanced=False, seed=0)
     before = model.probabilities(weights, features)
     for column in range(features.shape[1]):
         moved = features.copy()
@@ -189,10 +194,10 @@ def test_a_feature_that_training_never_saw_change_says_nothing(name):
     features, targets = rows_with_classes(3)
     model = make_model(name, {})
     wanted = model.probabilities(
-        model.fit(features, targets, num_classes=3, balanced=False), features
+        model.fit(features, targets, num_classes=3, balanced=False, seed=0), features
     )
     untold = np.column_stack([features, np.zeros(120), np.full(120, 29.97)])
-    weights = model.fit(untold, targets, num_classes=3, balanced=False)
+    weights = model.fit(untold, targets, num_classes=3, balanced=False, seed=0)
     told = np.column_stack([features, np.full(120, 8e6), np.full(120, 25.0)])
     np.testing.assert_allclose(model.probabilities(weights, told), wanted, rtol=0, atol=1e-9)
 
@@ -203,7 +208,7 @@ def test_a_class_that_no_training_row_shows_has_probability_0(name, shown):
     features, _ = rows_with_classes(4)
     targets = np.resize(np.array(shown, dtype=np.int64), 120)
     model = make_model(name, {})
-    weights = model.fit(features, targets, num_classes=4, balanced=True)
+    weights = model.fit(features, targets, num_classes=4, balanced=True, seed=0)
     found = model.probabilities(weights, features)
     assert np.flatnonzero(found.any(0)).tolist() == shown
     np.testing.assert_allclose(found.sum(1), 1, rtol=0, atol=1e-12)
@@ -213,7 +218,7 @@ def test_a_class_that_no_training_row_shows_has_probability_0(name, shown):
 def test_rows_far_from_all_others_have_finite_probabilities(name):
     features, targets = rows_with_classes(3)
     model = make_model(name, {})
-    weights = model.fit(features, targets, num_classes=3, balanced=False)
+    weights = model.fit(features, targets, num_classes=3, balanced=False, seed=0)
     found = model.probabilities(weights, features * 1e9)
     assert np.isfinite(found).all()
     np.testing.assert_allclose(found.sum(1), 1, rtol=0, atol=1e-12)

@@ -35,3 +35,16 @@ PIXEL_NAMES: list[str] = [
 
 FEATURE_NAMES: list[str] = [*PIXEL_NAMES, *CONTAINER_NAMES, *SCALING_NAMES]
 """The columns of the features' table, in order."""
+
+_ADDED = ("compression_artefacts", "edge_density", "texture_uniformity", "colour_consistency")
+"""What the names of those begin with that the second set has and the first has not."""
+
+FIRST_NAMES: list[str] = [
+    name
+    for name in FEATURE_NAMES
+    if not name.startswith(_ADDED) and name not in (*MOTION_NAMES, *SCALING_NAMES)
+]
+"""The columns of the first set: 12 values of a frame, bit rate, frame rate and size."""
+
+SECOND_NAMES: list[str] = [name for name in FEATURE_NAMES if name not in MOTION_NAMES]
+"""The columns of the second set: those of the first, and eight features more."""

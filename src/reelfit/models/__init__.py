@@ -7,9 +7,15 @@ from pydantic import ValidationError
 
 from reelfit.errors import StudyError
 from reelfit.models.cnn_gru import CnnGru
+from reelfit.models.ensemble import Ensemble
+from reelfit.models.feature_mlp import FeatureMLP
 from reelfit.models.frame_difference_cnn import FrameDifferenceCNN
+from reelfit.models.handcrafted_gradient_boosting import HandcraftedGradientBoosting
 from reelfit.models.handcrafted_logistic import HandcraftedLogistic
+from reelfit.models.handcrafted_svm import HandcraftedSVM
+from reelfit.models.handcrafted_xgboost import HandcraftedXGBoost
 from reelfit.models.i3d import I3D
+from reelfit.models.logistic_on import LogisticOn
 from reelfit.models.model import Model
 from reelfit.models.naive_cnn import NaiveCNN
 from reelfit.models.r2plus1d import R2Plus1D
@@ -18,12 +24,19 @@ from reelfit.models.slowfast import SlowFast
 from reelfit.models.two_stream import TwoStream
 from reelfit.models.variable_ar_cnn import VariableAspectRatioCNN
 from reelfit.models.x3d import X3D
+from reelfit.models.xgboost_on import XGBoostOn
 
 MODELS: Final[dict[str, type[Model]]] = {
     "cnn_gru": CnnGru,
+    "ensemble": Ensemble,
+    "feature_mlp": FeatureMLP,
     "frame_difference_cnn": FrameDifferenceCNN,
+    "handcrafted_gradient_boosting": HandcraftedGradientBoosting,
     "handcrafted_logistic": HandcraftedLogistic,
+    "handcrafted_svm": HandcraftedSVM,
+    "handcrafted_xgboost": HandcraftedXGBoost,
     "i3d": I3D,
+    "logistic_on": LogisticOn,
     "naive_cnn": NaiveCNN,
     "r2plus1d": R2Plus1D,
     "r3d": R3D,
@@ -31,6 +44,7 @@ MODELS: Final[dict[str, type[Model]]] = {
     "two_stream": TwoStream,
     "variable_ar_cnn": VariableAspectRatioCNN,
     "x3d": X3D,
+    "xgboost_on": XGBoostOn,
 }
 
 

@@ -3,7 +3,7 @@
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
 Reason = Literal["constant", "collinear", "inflated"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
@@ -42,8 +42,7 @@ def find_cuts(
 
     Source: D. Belsley, E. Kuh and R. Welsch, Regression Diagnostics (1980).
     """
-    spread, largest = np.ptp(features, axis=0), np.abs(features).max(axis=0)
-    constant = spread <= _CONSTANT * largest
+    constant = are_constant(features)
     cuts = [Cut(int(column), "constant", None, None) for column in np.flatnonzero(constant)]
     left = np.flatnonzero(~constant)
     correlations = _correlations(features[:, left])
@@ -64,6 +63,14 @@ def find_cuts(
         last = int(np.flatnonzero(inflation >= highest * (1 - _EQUAL))[-1])
         cuts.append(Cut(int(left[stays.pop(last)]), "inflated", highest, None))
     return cuts
+
+
+def are_constant(
+    features: Float64[np.ndarray, "sample feature"],
+) -> Bool[np.ndarray, " feature"]:
+    """Whether each column has one value alone, but for rounding."""
+    spread, largest = np.ptp(features, axis=0), np.abs(features).max(axis=0)
+    return np.asarray(spread <= _CONSTANT * largest)
 
 
 def variance_inflation(

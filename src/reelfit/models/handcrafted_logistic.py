@@ -5,9 +5,11 @@ from typing import final
 import numpy as np
 from jaxtyping import Float64, Int64
 from pydantic import Field
+from typing_extensions import override
 
 from reelfit.models.collinearity import REASONS, Cut, find_cuts
 from reelfit.models.model import FeatureModel, Weights
+from reelfit.models.shown_classes import softmax
 
 
 @final
@@ -31,12 +33,14 @@ class HandcraftedLogistic(FeatureModel):
         *,
         num_classes: int,
         balanced: bool,
+        seed: int,
     ) -> Weights:
         """The scaler's mean and scale, a weight per class and feature, and what was cut.
 
         A feature that was cut has the weight 0. ``cuts`` has a row for each: its column, the number
         of its reason, the value, the column beside it; NaN where there is none.
         """
+        del seed  # nothing is drawn
         from sklearn.linear_model import LogisticRegression
         from sklearn.preprocessing import StandardScaler
 
@@ -70,6 +74,7 @@ class HandcraftedLogistic(FeatureModel):
             "cuts": _as_array(cuts),
         }
 
+    @override
     def cuts(self, weights: Weights) -> list[Cut]:
         """As they stand in the array of that name."""
         return [
@@ -88,8 +93,7 @@ class HandcraftedLogistic(FeatureModel):
         """The softmax of the classes' scores."""
         scores = (features - weights["mean"]) / weights["scale"] @ weights["weight"].T
         scores = scores + weights["bias"]
-        raised = np.exp(scores - scores.max(1, keepdims=True))
-        return np.asarray(raised / raised.sum(1, keepdims=True))
+        return softmax(scores)
 
 
 def _as_array(cuts: list[Cut]) -> Float64[np.ndarray, "cut 4"]:

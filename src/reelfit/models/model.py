@@ -1,23 +1,29 @@
-"""What a model is: options that build a network, or a classical model on handcrafted features."""
+"""What a model is: options of a network, or of a classical model on features of some kind."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64, Int64, Shaped
 from torch import nn
 
 from reelfit.models.collinearity import Cut
 from reelfit.settings import Settings
 
-Weights = dict[str, Float64[np.ndarray, "..."]]
+Weights = dict[str, Shaped[np.ndarray, "..."]]
 
 
 class Model(Settings, ABC):
-    """The options of a model; a subclass is a ``Network`` or a ``FeatureModel``."""
+    """The options of a model; a subclass is of one of the kinds below, or an ``Ensemble``."""
+
+    kind: ClassVar[str]
+    """What it learns from: clips, features, a network's features, predictions."""
 
 
 class Network(Model):
     """A model that is trained by gradient on clips."""
+
+    kind: ClassVar[str] = "network"
 
     @abstractmethod
     def build(self, *, num_outputs: int) -> nn.Module:
@@ -50,6 +56,11 @@ class Network(Model):
 class FeatureModel(Model):
     """A model that is fitted on one row of handcrafted features per video."""
 
+    kind: ClassVar[str] = "features"
+
+    features: Literal["first", "second", "both"] = "both"
+    """Which of them: the first set of 15, the second of 23, or all that are measured."""
+
     @abstractmethod
     def fit(
         self,
@@ -58,15 +69,34 @@ class FeatureModel(Model):
         *,
         num_classes: int,
         balanced: bool,
+        seed: int,
     ) -> Weights:
-        """Arrays that say all that was learnt; scaling is fitted here, on training rows alone."""
+        """Arrays that say all that was learnt; scaling is fitted here, on training rows alone.
 
-    @abstractmethod
-    def cuts(self, weights: Weights) -> list[Cut]:
-        """The features that ``fit`` left out, and why."""
+        ``balanced`` weights each row by the inverse of its class's share. The same rows, threads
+        and ``seed`` give the same arrays.
+        """
 
     @abstractmethod
     def probabilities(
         self, weights: Weights, features: Float64[np.ndarray, "sample feature"]
     ) -> Float64[np.ndarray, "sample class"]:
-        """The probability of each class, from what ``fit`` gave."""
+        """The probability of each class, from what ``fit`` gave; 0 of a class it never saw."""
+
+    def cuts(self, weights: Weights) -> list[Cut]:
+        """The features that ``fit`` left out, and why; most models leave none out."""
+        del weights
+        return []
+
+
+class OnNetwork(Model):
+    """A classical model on what a trained network of the study makes of a clip before its head."""
+
+    kind: ClassVar[str] = "deep"
+
+    model: str
+    """The id of that network."""
+
+    @abstractmethod
+    def classifier(self) -> FeatureModel:
+        """What is fitted on the network's features, a row per video."""

@@ -156,6 +156,17 @@ def _features_cut(event: Event) -> str:
     return f"{event['model']} left {told} out on its folds{why}: see cut_features.parquet."
 
 
+def _ensemble(event: Event) -> str:
+    how = {"mean": "the mean", "weighted": "a weighted mean", "stacked": "a logistic regression"}
+    of = event["of"]
+    if event["how"] == "weighted":
+        of = [
+            f"{number(share, 2)} {model}" for model, share in zip(of, event["shares"], strict=True)
+        ]
+    learnt = "" if event["how"] == "mean" else ", learnt for each fold from the others' predictions"
+    return f"{event['model']} is {how[event['how']]} of {', '.join(of)}{learnt}."
+
+
 def _died(event: Event) -> str:
     if event["outcome"] not in DEATHS:
         return ""
@@ -237,6 +248,7 @@ _SENTENCES: Final[dict[str, Callable[[Event], str]]] = {
     "epoch": _epoch,
     "features": _features,
     "features_cut": _features_cut,
+    "ensemble": _ensemble,
     "unit_ends": _died,
     "asked_anew": _asked_anew,
     "resumed": lambda e: f"{_place(e)} went on from its checkpoint at step {e['step']}.",

@@ -12,6 +12,7 @@ from reelfit.files import write_json
 from reelfit.runs import Run
 from reelfit.search.settings import SearchSettings
 from reelfit.stages.chosen import lay_over
+from reelfit.stages.founded import require_founded
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.stages.variants import MODELS, variant_values, variants_of
 from reelfit.study import ModelChoice, Study, what_trains
@@ -27,7 +28,7 @@ class Check(Stage):
     """Builds every model without memory for its weights, so that a mistake shows in seconds."""
 
     name: ClassVar[str] = "check"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[tuple[str, ...]] = ()
     writes: ClassVar[tuple[str, ...]] = (MODELS,)
 
@@ -65,12 +66,13 @@ class Check(Stage):
             )
         if study.search is not None:
             _check_search(study, study.search)
-        models = {}
+        models, made = {}, {}
         for number, choice in enumerate(study.models):
             try:
                 model = make_model(choice.name, choice.options)
             except StudyError as error:
                 raise StudyError(str(error), place=("models", number)) from None
+            made[choice.id] = model
             parameters, variants = 0, []
             if isinstance(model, Network):
                 with torch.device("meta"):
@@ -80,9 +82,11 @@ class Check(Stage):
                 variants = variants_of(choice, model, study)
             models[choice.id] = {
                 "name": choice.name,
+                "kind": model.kind,
                 "parameters": parameters,
                 "variants": list(map(variant_values, variants)),
             }
+        require_founded(study, made)
         write_json(run.file(MODELS), models)
         cuda = torch.cuda.is_available()
         context.event("device", device=torch.cuda.get_device_name() if cuda else "cpu")

@@ -33,7 +33,7 @@ class Evaluate(Stage):
     name: ClassVar[str] = "evaluate"
     version: ClassVar[int] = 2
     items: ClassVar[str] = "resamples"
-    reads: ClassVar[tuple[str, ...]] = ("train",)
+    reads: ClassVar[tuple[str, ...]] = ("train", "deep", "ensemble")
     writes: ClassVar[tuple[str, ...]] = (
         "predictions.parquet",
         "kfold_results.feather",

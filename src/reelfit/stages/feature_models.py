@@ -1,5 +1,6 @@
 """One model on handcrafted features fitted on one fold, and what the folds' models left out."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -23,18 +24,18 @@ def fit_features(
     """Fits it on the fold's training videos, and predicts the videos that it never saw."""
     import torch
 
+    from reelfit.data.seeds import seed_for
     from reelfit.data.tables import CUT_FEATURES, write_table
-    from reelfit.training.checkpoint import SUFFIX, Checkpoint, save_checkpoint
 
     torch.set_num_threads(context.threads)
     folder = run.fold(choice_id, fold)
-    train, validation, names = sides_with_features(run, fold)
-    weights = _fit(run, study, model, train)
+    train, validation, names = sides_with_features(run, model, fold)
+    seed = seed_for(study.seed, "features", choice_id, fold)
+    weights = _fit(run, study, model, train, names, seed=seed)
     cuts = _cut_table(model.cuts(weights), names, choice_id, fold)
-    tensors = {name: torch.from_numpy(value) for name, value in weights.items()}
-    facts = {"features": names, "cut": cuts.select("feature", "reason").rows()}
-    for name in ("latest", "best"):
-        save_checkpoint(folder / "checkpoints" / f"{name}{SUFFIX}", Checkpoint(tensors, facts))
+    save_weights(
+        folder, weights, {"features": names, "cut": cuts.select("feature", "reason").rows()}
+    )
     probabilities = model.probabilities(weights, validation.select(names).to_numpy())
     tell = metric_teller(run, folder / "metrics.jsonl", choice_id, fold, context)
     targets = validation["target"].cast(pl.Int64).to_numpy()
@@ -47,26 +48,52 @@ def fit_features(
     return {"num_train": train.height, "num_validation": validation.height, "best_epoch": 0}
 
 
-def sides_with_features(run: Run, fold: int) -> tuple[pl.DataFrame, pl.DataFrame, list[str]]:
-    """Training and validation videos of a fold with their features, and the features' names."""
+def save_weights(folder: Path, weights: "Weights", facts: dict[str, Any]) -> None:
+    """The checkpoint of a model that is fitted at once, in a fold's folder."""
+    import torch
+
+    from reelfit.training.checkpoint import SUFFIX, Checkpoint, save_checkpoint
+
+    tensors = {name: torch.from_numpy(value) for name, value in weights.items()}
+    for name in ("latest", "best"):
+        save_checkpoint(folder / "checkpoints" / f"{name}{SUFFIX}", Checkpoint(tensors, facts))
+
+
+def sides_with_features(
+    run: Run, model: "FeatureModel", fold: int
+) -> tuple[pl.DataFrame, pl.DataFrame, list[str]]:
+    """Training and validation videos of a fold with their features; names of those it looks at."""
     train, validation = (_with_features(run, rows) for rows in sides_of(run, fold))
-    return train, validation, train.columns[len(_KNOWN) :]
+    return train, validation, _names_for(model, train)
 
 
 def judge_features(
-    run: Run, study: Study, model: "FeatureModel", train: pl.DataFrame, judged: pl.DataFrame
+    run: Run,
+    study: Study,
+    model: "FeatureModel",
+    train: pl.DataFrame,
+    judged: pl.DataFrame,
+    *,
+    seed: int,
 ) -> dict[str, float | None]:
     """The loss and the metrics on the videos of some clips of a model fitted on those of others."""
     import numpy as np
 
     train, judged = _with_features(run, train), _with_features(run, judged)
-    weights = _fit(run, study, model, train)
-    names = train.columns[len(_KNOWN) :]
+    names = _names_for(model, train)
+    weights = _fit(run, study, model, train, names, seed=seed)
     probabilities = model.probabilities(weights, judged.select(names).to_numpy())
     targets = judged["target"].cast(pl.Int64).to_numpy()
     right = probabilities[np.arange(len(targets)), targets]
     loss = float(-np.log(np.maximum(right, np.finfo(np.float64).tiny)).mean())
     return {"loss": loss, **task_of(run, study, train).metrics(targets, probabilities)}
+
+
+def _names_for(model: "FeatureModel", videos: pl.DataFrame) -> list[str]:
+    from reelfit.features import FIRST_NAMES, SECOND_NAMES
+
+    sets = {"first": FIRST_NAMES, "second": SECOND_NAMES, "both": videos.columns[len(_KNOWN) :]}
+    return sets[model.features]
 
 
 def _with_features(run: Run, clips: pl.DataFrame) -> pl.DataFrame:
@@ -76,12 +103,21 @@ def _with_features(run: Run, clips: pl.DataFrame) -> pl.DataFrame:
     return originals.join(features, on="video_id", maintain_order="left")
 
 
-def _fit(run: Run, study: Study, model: "FeatureModel", train: pl.DataFrame) -> "Weights":
+def _fit(
+    run: Run,
+    study: Study,
+    model: "FeatureModel",
+    train: pl.DataFrame,
+    names: list[str],
+    *,
+    seed: int,
+) -> "Weights":
     return model.fit(
-        train.select(train.columns[len(_KNOWN) :]).to_numpy(),
+        train.select(names).to_numpy(),
         train["target"].cast(pl.Int64).to_numpy(),
         num_classes=len(run.facts()["classes"]),
         balanced=study.train.balance != "none",
+        seed=seed,
     )
 
 

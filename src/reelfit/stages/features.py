@@ -28,7 +28,7 @@ from reelfit.stages.clips import (
 from reelfit.stages.index import limit_seconds, slice_size
 from reelfit.stages.rejection import require_classes, write_rejected
 from reelfit.stages.stage import Context, Stage, Unit
-from reelfit.stages.variants import read_variants
+from reelfit.stages.variants import ids_of
 from reelfit.study import FeatureSettings, Study, what_matters
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Features(Stage):
 
     def units(self, run: Run, study: Study, listing: Listing, *, key: str) -> list[Unit]:
         """Slices of the videos with a clip of which the store has neither features nor a reason."""
-        if not _are_needed(run, study):
+        if not _are_needed(run):
             return []
         clips = pl.read_parquet(run.file("clips.parquet"))
         videos = videos_of(run).join(clips, on="video_id", how="semi", maintain_order="left")
@@ -117,7 +117,7 @@ class Features(Stage):
         from reelfit.features import FEATURE_NAMES
 
         videos = videos_of(run)
-        if not _are_needed(run, study):
+        if not _are_needed(run):
             videos = videos.clear()
         found = videos.join(
             _stored(self._folder(run, study)), on="video_id", maintain_order="left"
@@ -132,10 +132,9 @@ class Features(Stage):
         context.event("features", videos=table.height, rejected=failed.height)
 
 
-def _are_needed(run: Run, study: Study) -> bool:
+def _are_needed(run: Run) -> bool:
     """Whether a model of the study learns from features and not from clips."""
-    networks = read_variants(run)
-    return any(choice.id not in networks for choice in study.models)
+    return bool(ids_of(run, "features"))
 
 
 def _found(path: Path, video: dict[str, Any], study: Study, context: Context) -> dict[str, Any]:

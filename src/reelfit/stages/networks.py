@@ -133,8 +133,8 @@ def train_job(run: Run, study: Study, job: Job, context: Context) -> Trained:
             settings=study.train,
             reader=reader,
             train=_training_set(train, study, frames),
-            validation=_clip_set(job.validation, frames),
-            watched=None if watched is None else _clip_set(watched, frames),
+            validation=clip_set(job.validation, frames),
+            watched=None if watched is None else clip_set(watched, frames),
             checkpoints=folder / "checkpoints",
             seed=job.seed,
             device=torch.device("cuda" if on_gpu else "cpu"),
@@ -258,10 +258,11 @@ def _training_set(rows: pl.DataFrame, study: Study, frames: int | None) -> "Clip
             numbers=rows["copy"].to_numpy(),
         ).in_epoch
     groups = rows["group"].rank("dense").cast(pl.Int64).to_numpy()
-    return replace(_clip_set(rows, frames), groups=groups, in_epoch=in_epoch)
+    return replace(clip_set(rows, frames), groups=groups, in_epoch=in_epoch)
 
 
-def _clip_set(rows: pl.DataFrame, frames: int | None) -> "ClipSet":
+def clip_set(rows: pl.DataFrame, frames: int | None) -> "ClipSet":
+    """Clips as they are stored, by their rows of folds and manifest."""
     from reelfit.training.predicting import ClipSet
 
     manifest = rows.select("shard", "offset", "bytes", "crc32")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from reelfit.data.seeds import generator_for
+from reelfit.data.seeds import generator_for, seed_for
 from reelfit.metrics import METRICS
 from reelfit.metrics.metric import Values
 from reelfit.metrics.permutation import p_by_permutation, permute_labels
@@ -68,7 +68,7 @@ def _relabelled(study: Study, predictions: pl.DataFrame, on_progress: Told) -> V
 def _refitted(run: Run, study: Study, model: "FeatureModel", on_progress: Told) -> Values:
     """Fitted on each fold with permuted training labels, judged over all folds by the true ones."""
     folds = range(1, study.folds.count + 1)
-    sides = [sides_with_features(run, fold) for fold in folds]
+    sides = [sides_with_features(run, model, fold) for fold in folds]
     classes = len(run.facts()["classes"])
     found = []
     for number in range(study.evaluate.permutations):
@@ -83,6 +83,7 @@ def _refitted(run: Run, study: Study, model: "FeatureModel", on_progress: Told) 
                 ),
                 num_classes=classes,
                 balanced=study.train.balance != "none",
+                seed=seed_for(study.seed, "permutation", number, fold),
             )
             given.append(model.probabilities(weights, validation.select(names).to_numpy()))
             true.append(validation["target"].cast(pl.Int64).to_numpy())

@@ -24,6 +24,7 @@ from reelfit.stages.restored import (
     has_checkpoints,
     predict_by_features,
     predict_by_network,
+    predict_on_network,
 )
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.stages.unseen import settle_videos, usable_clips
@@ -37,7 +38,7 @@ class PredictOthers(Stage):
     name: ClassVar[str] = "predict_others"
     version: ClassVar[int] = 1
     items: ClassVar[str] = "videos"
-    reads: ClassVar[tuple[str, ...]] = ("train", "other_clips", "other_features")
+    reads: ClassVar[tuple[str, ...]] = ("train", "deep", "other_clips", "other_features")
     writes: ClassVar[tuple[str, ...]] = ()
     all_threads: ClassVar[bool] = True
     computes: ClassVar[bool] = True
@@ -78,7 +79,7 @@ class PredictOthers(Stage):
         from reelfit.data.evaluation_tables import SAID_OF_OTHERS
         from reelfit.data.tables import write_table
         from reelfit.models import make_model
-        from reelfit.models.model import FeatureModel, Network
+        from reelfit.models.model import FeatureModel, Network, OnNetwork
 
         other = next(each for each in study.evaluate_on if each.name == unit.facts["other"])
         choice = next(each for each in study.models if each.id == unit.facts["model"])
@@ -88,15 +89,19 @@ class PredictOthers(Stage):
         context.memory.place.update(model=choice.id, fold=fold)
         clips, path = usable_clips(inside), checkpoint_of(run, choice.id, fold)
         assert path is not None
+        shards = Clips().folder(inside, study_on(study, other))
         model, found = make_model(choice.name, choice.options), None
         if isinstance(model, FeatureModel):
             features = pl.read_parquet(inside.file("features.parquet"))
             rows = clips.select("video_id").join(features, on="video_id", maintain_order="left")
             found = predict_by_features(path, model, rows)
         elif isinstance(model, Network):
-            shards = Clips().folder(inside, study_on(study, other))
             restored = Restored(run, study, choice, fold)
             found = predict_by_network(restored, clips, shards, context)
+        elif isinstance(model, OnNetwork):
+            network = next(each for each in study.models if each.id == model.model)
+            restored = Restored(run, study, network, fold)
+            found = predict_on_network(path, model, restored, clips, shards, context)
         if found is not None:
             given = pl.Series("probabilities", found.tolist(), dtype=pl.List(pl.Float64))
             table = clips.select("video_id", given)

@@ -1,6 +1,6 @@
-"""Models as training left them on each fold, asked for videos of other sets."""
+"""Models as training left them on each fold, asked for videos that they have not seen."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,10 @@ from reelfit.study import ModelChoice, Study
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import nn
 
-    from reelfit.data.shards import ShardReader
-    from reelfit.models.model import FeatureModel
-    from reelfit.training.predicting import Predictor
+    from reelfit.models.model import FeatureModel, OnNetwork
+    from reelfit.training.predicting import ClipSet, Predictor
 
 BATCHES = 16
 """After so many, a unit tells how far it is, and may be asked to stop."""
@@ -74,38 +74,94 @@ def predict_by_network(
     Raises:
         Restart: one clip does not fit beside the others' work.
     """
+    with _predictor(restored, shards, context) as (predictor, frames):
+        return _in_parts(clips, frames, predictor, lambda part: predictor(part)[0], context=context)
+
+
+def features_before_head(
+    restored: Restored, clips: pl.DataFrame, shards: Path, context: Context
+) -> "np.ndarray":
+    """A row for each of ``clips``, as it is stored: what the fold's network gives its head.
+
+    By the weights that predicted the fold's videos: those of the best epoch, or their averages.
+
+    Raises:
+        Restart: one clip does not fit beside the others' work.
+    """
+    with (
+        _predictor(restored, shards, context) as (predictor, frames),
+        _without_head(predictor.network),
+    ):
+        return _in_parts(clips, frames, predictor, predictor.outputs, context=context)
+
+
+def predict_on_network(
+    path: Path,
+    model: "OnNetwork",
+    restored: Restored,
+    clips: pl.DataFrame,
+    shards: Path,
+    context: Context,
+) -> "np.ndarray":
+    """Probabilities by what was fitted, at ``path``, on the features of a restored network.
+
+    Raises:
+        Restart: one clip does not fit beside the others' work.
+    """
+    from reelfit.training.checkpoint import load_checkpoint
+
+    features = features_before_head(restored, clips, shards, context)
+    weights = {name: tensor.numpy() for name, tensor in load_checkpoint(path).tensors.items()}
+    return model.classifier().probabilities(weights, features)
+
+
+def _in_parts(
+    clips: pl.DataFrame,
+    frames: int | None,
+    predictor: "Predictor",
+    predict: "Callable[[ClipSet], np.ndarray]",
+    *,
+    context: Context,
+) -> "np.ndarray":
     import numpy as np
 
-    from reelfit.data.shards import ShardReader
     from reelfit.training.predicting import ClipSet
 
     manifest = clips.select("shard", "offset", "bytes", "crc32")
-    found = []
-    with (
-        ShardReader(shards) as reader,
-        _predictor(restored, reader, context) as (predictor, frames),
-    ):
-        done = 0
-        while done < manifest.height:
-            part = manifest[done : done + BATCHES * predictor.size]
-            nothing_known = np.zeros(part.height, dtype=np.int64)
-            try:
-                probabilities, _ = predictor(ClipSet(part, nothing_known, frames))
-            except OutOfMemoryError as error:  # in a fresh process, alone, there is more
-                raise Restart(str(error)) from None
-            found.append(probabilities)
-            done += part.height
-            context.report_progress(done, manifest.height)
+    found, done = [], 0
+    while done < manifest.height:
+        part = manifest[done : done + BATCHES * predictor.size]
+        nothing_known = np.zeros(part.height, dtype=np.int64)
+        try:
+            found.append(predict(ClipSet(part, nothing_known, frames)))
+        except OutOfMemoryError as error:  # in a fresh process, alone, there is more
+            raise Restart(str(error)) from None
+        done += part.height
+        context.report_progress(done, manifest.height)
     return np.concatenate(found)
 
 
 @contextmanager
+def _without_head(network: "nn.Module") -> Iterator[None]:
+    """The network gives what its head is given."""
+    from torch.nn import Identity
+
+    head = network.head
+    network.head = Identity()
+    try:
+        yield
+    finally:
+        network.head = head
+
+
+@contextmanager
 def _predictor(
-    restored: Restored, reader: "ShardReader", context: Context
+    restored: Restored, shards: Path, context: Context
 ) -> "Iterator[tuple[Predictor, int | None]]":
     """The network of one fold by its best epoch, and how many frames of a clip it sees."""
     import torch
 
+    from reelfit.data.shards import ShardReader
     from reelfit.models import make_model
     from reelfit.models.model import Network
     from reelfit.tasks import TASKS
@@ -133,9 +189,19 @@ def _predictor(
         load_weights(checkpoint.tensors, network, averages)
         progress = Progress(**checkpoint.facts)
         del checkpoint  # with it goes the mapping of its file
-    predictor = Predictor(
-        network, task, reader, device, size=progress.predict_batch or max(progress.micro_batch, 1)
-    )
     frames = variant.frames if variant.frames < study.clips.frames else None
-    with nullcontext() if averages is None else averages.in_place(network):
+    with (
+        nullcontext() if averages is None else averages.in_place(network),
+        ShardReader(shards) as reader,
+    ):
+        predictor = Predictor(
+            network,
+            task,
+            reader,
+            device,
+            size=progress.predict_batch or max(progress.micro_batch, 1),
+            on_shortage=lambda size, said: context.event(
+                "out_of_memory_predicting", clips=size, message=said
+            ),
+        )
         yield predictor, frames

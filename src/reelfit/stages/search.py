@@ -25,7 +25,7 @@ from reelfit.stages.fold import RESULT, begin, hold_out, is_whole, key_of, sides
 from reelfit.stages.networks import Job, train_job
 from reelfit.stages.plans import settled_rungs, shrink
 from reelfit.stages.stage import Context, Stage, Unit
-from reelfit.stages.variants import Variant, read_variants
+from reelfit.stages.variants import Variant, ids_of, read_variants
 from reelfit.study import ModelChoice, Study, what_matters
 
 TRIALS = "trials.jsonl"
@@ -60,7 +60,8 @@ class Search(Stage):
         if study.search is None:
             return []
         found = []
-        for choice in study.models:
+        trained = ids_of(run, "network", "features")
+        for choice in [choice for choice in study.models if choice.id in trained]:
             trials = count_trials(study.search, choice.id)
             variant = settled_rungs(run).get(choice.id, {}).get("variant", 0)
             for fold in range(1, study.folds.count + 1):
@@ -205,7 +206,7 @@ class _Trials:
 
         model = make_model(choice.name, choice.options)
         assert isinstance(model, FeatureModel)
-        measured = judge_features(self.run, study, model, self.train, self.judged)
+        measured = judge_features(self.run, study, model, self.train, self.judged, seed=self.seed)
         return Tried(proposal.values, measured[self.settings.metric])
 
 

@@ -1,4 +1,4 @@
-"""Each model on each fold.
+"""Each model on each fold, but those that learn from other models.
 
 Reads ``folds.parquet``, ``clips.parquet``, ``features.parquet``, the shards
 -> writes ``<model>/fold_<k>/``: checkpoints, ``predictions.parquet``, ``metrics.jsonl``; of the
@@ -20,7 +20,7 @@ from reelfit.stages.leakage import require_no_leak
 from reelfit.stages.networks import train_network
 from reelfit.stages.plans import settled_rungs, shrink
 from reelfit.stages.stage import Context, Stage, Unit
-from reelfit.stages.variants import read_variants
+from reelfit.stages.variants import ids_of, read_variants
 from reelfit.study import ModelChoice, Study, what_matters
 
 
@@ -47,7 +47,9 @@ class Train(Stage):
         """Models on folds that have no result under this key; networks first, being slowest."""
         found = []
         networks, settled = read_variants(run), settled_rungs(run)
-        for choice in sorted(study.models, key=lambda choice: choice.id in networks, reverse=True):
+        trained = ids_of(run, "network", "features")
+        models = [choice for choice in study.models if choice.id in trained]
+        for choice in sorted(models, key=lambda choice: choice.id in networks, reverse=True):
             variant = settled.get(choice.id, {}).get("variant", 0)
             for fold in range(1, study.folds.count + 1):
                 if not is_whole(run.fold(choice.id, fold), key_of(key, variant)):

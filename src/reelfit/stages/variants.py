@@ -65,6 +65,11 @@ def variant_values(variant: Variant) -> dict[str, Any]:
     return asdict(variant)
 
 
+def ids_of(run: Run, *kinds: str) -> set[str]:
+    """The ids of the run's models of these kinds; see ``models/model.py``."""
+    return {name for name, facts in read_json(run.file(MODELS)).items() if facts["kind"] in kinds}
+
+
 def read_variants(run: Run) -> dict[str, list[Variant]]:
     """The variants of every network of the run, by the id of its model."""
     models = read_json(run.file(MODELS))

@@ -47,6 +47,8 @@ class Predictor:
     device: torch.device
     size: int
     on_shortage: Callable[[int, str], None] = lambda _size, _said: None
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None
+    """Takes how many clips are done, of how many."""
 
     def __call__(
         self, clips: ClipSet
@@ -56,30 +58,52 @@ class Predictor:
         Raises:
             OutOfMemoryError: one clip does not fit.
         """
+        found = self._in_batches(clips, self._judge)
+        probabilities, losses = zip(*found, strict=True)
+        return np.concatenate(probabilities), np.concatenate(losses)
+
+    def outputs(self, clips: ClipSet) -> Float64[np.ndarray, "clip output"]:
+        """What the network gives for each of ``clips``, as it is.
+
+        Raises:
+            OutOfMemoryError: one clip does not fit.
+        """
+        return np.concatenate(
+            self._in_batches(clips, lambda outputs, _targets: outputs.double().cpu().numpy())
+        )
+
+    def _judge(self, outputs: Tensor, targets: Int64[np.ndarray, " batch"]) -> tuple[Any, Any]:
+        losses = self.task.losses(outputs, torch.from_numpy(targets).to(self.device))
+        return self.task.probabilities(outputs), losses.double().cpu().numpy()
+
+    def _in_batches(self, clips: ClipSet, use: Callable[[Tensor, Any], Any]) -> list[Any]:
+        """What ``use`` makes of the outputs and targets of each batch."""
         self.network.eval()
-        probabilities, losses = [], []
+        found: list[Any] = []
         source, done = clips.source(self.reader), 0
         while done < len(clips.targets):
             targets = clips.targets[done : done + self.size]
-            found, said = self._try(source, done, targets)
-            if found is None:  # outside the except block, which would hold what failed
+            made, said = self._try(source, done, targets, use)
+            if made is None:  # outside the except block, which would hold what failed
                 self._take_less(len(targets), said)
                 continue
-            probabilities.append(found[0])
-            losses.append(found[1])
+            found.append(made)
             done += len(targets)
-        return np.concatenate(probabilities), np.concatenate(losses)
+            self.on_progress(done, len(clips.targets))
+        return found
 
     def _try(
-        self, source: ClipSource, begin: int, targets: Int64[np.ndarray, " batch"]
-    ) -> tuple[tuple[Any, Any] | None, str]:
+        self,
+        source: ClipSource,
+        begin: int,
+        targets: Int64[np.ndarray, " batch"],
+        use: Callable[[Tensor, Any], Any],
+    ) -> tuple[Any, str]:
         try:
             with torch.inference_mode():
                 batch = source.read(np.arange(begin, begin + len(targets)))
                 outputs = self.network(to_input(batch.clips, self.device)).float()
-                wanted = torch.from_numpy(targets).to(self.device)
-                losses = self.task.losses(outputs, wanted).double().cpu().numpy()
-                return (self.task.probabilities(outputs), losses), ""
+                return use(outputs, targets), ""
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
