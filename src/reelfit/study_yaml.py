@@ -12,8 +12,9 @@ from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
+from reelfit.data.checkpoint_files import is_folder_name
 from reelfit.errors import StudyError
-from reelfit.study import Study
+from reelfit.study import ModelChoice, Study
 
 ENVIRONMENT_PREFIX = "REELFIT_"
 _FROM_ENVIRONMENT = ("runs", "memory", "launch", "videos.root")
@@ -188,5 +189,20 @@ def _with_absolute_paths(study: Study, folder: Path) -> Study:
         if (value := getattr(videos, name)) is not None
     }
     return study.model_copy(
-        update={"videos": videos.model_copy(update=places), "runs": folder / study.runs}
+        update={
+            "videos": videos.model_copy(update=places),
+            "models": [_with_absolute_weights(choice, folder) for choice in study.models],
+            "runs": folder / study.runs,
+        }
     )
+
+
+def _with_absolute_weights(choice: ModelChoice, folder: Path) -> ModelChoice:
+    """A checkpoint's folder starts from the study's; a name of the hub stays one."""
+    weights = choice.options.get("weights")
+    if not isinstance(weights, str):
+        return choice
+    place = folder / Path(weights).expanduser()
+    if not (place.is_dir() or is_folder_name(weights)):
+        return choice
+    return choice.model_copy(update={"weights": str(place)})

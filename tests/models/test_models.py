@@ -173,7 +173,7 @@ def test_rows_far_from_all_others_have_finite_probabilities(name):
     ("name", "options", "said"),
     [
         ("r2plus1", {}, "r2plus1 is not a model; did you mean r2plus1d"),
-        ("transformer", {}, "transformer is not a model; known: .*naive_cnn"),
+        ("oracle", {}, "oracle is not a model; known: .*naive_cnn"),
         ("naive_cnn", {"chanels": [8]}, "no option chanels; did you mean channels"),
         ("r2plus1d", {"zzz": 1}, "no option zzz; known: width, blocks, dropout"),
         ("naive_cnn", {"channels": [8, 12]}, r"naive_cnn\.channels\.1: .*multiple of 8"),

@@ -10,11 +10,23 @@ from reelfit.models.handcrafted_logistic import HandcraftedLogistic
 from reelfit.models.model import Model
 from reelfit.models.naive_cnn import NaiveCNN
 from reelfit.models.r2plus1d import R2Plus1D
+from reelfit.models.timesformer import TimeSformer
+from reelfit.models.videomae import VideoMAE
+from reelfit.models.vit_gru import ViTGRU
+from reelfit.models.vit_transformer import ViTTransformer
+from reelfit.models.vivit import ViViT
+from reelfit.models.vjepa2 import VJEPA2
 
 MODELS: Final[dict[str, type[Model]]] = {
     "handcrafted_logistic": HandcraftedLogistic,
     "naive_cnn": NaiveCNN,
     "r2plus1d": R2Plus1D,
+    "timesformer": TimeSformer,
+    "videomae": VideoMAE,
+    "vit_gru": ViTGRU,
+    "vit_transformer": ViTTransformer,
+    "vivit": ViViT,
+    "vjepa2": VJEPA2,
 }
 
 
@@ -39,4 +51,6 @@ def make_model(name: str, options: dict[str, Any]) -> Model:
             near = get_close_matches(option, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
             raise StudyError(f"models: {name} has no option {option}; {hint}") from None
-        raise StudyError(f"models: {name}.{option}: {first['msg']}") from None
+        place = ".".join([name, option] if option else [name])
+        said = first["msg"].removeprefix("Value error, ")
+        raise StudyError(f"models: {place}: {said}") from None
