@@ -1,10 +1,11 @@
 """What a study is: a frozen tree of settings, read from YAML, checked, and hashed."""
 
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from reelfit.data.checkpoint_files import by_content
 from reelfit.data.others import OtherVideos, as_other_videos
 from reelfit.files import digest
 from reelfit.memory.budget import MemorySettings
@@ -281,6 +282,14 @@ def what_matters(settings: BaseModel) -> dict[str, Any]:
     return kept
 
 
+def what_matters_of(models: list[ModelChoice]) -> list[dict[str, Any]]:
+    """The models as JSON values; their ids name their results, so they count.
+
+    Of a checkpoint its content counts, wherever it stands.
+    """
+    return [by_content(choice.model_dump(mode="json")) for choice in models]
+
+
 def judging_settings() -> list[str]:
     """The settings of a study that only say how finished models are judged."""
     fields = Study.model_fields.items()
@@ -294,5 +303,12 @@ def what_trains(study: Study) -> dict[str, Any]:
 
 
 def study_hash(study: Study) -> str:
-    """64 hex digits, equal on every machine for studies that ask for the same models."""
-    return digest(what_trains(study))
+    """64 hex digits, equal on every machine for studies that ask for the same models.
+
+    A checkpoint counts by the name of its folder; what it holds, in the stages that read it.
+    """
+    models = [choice.model_dump(mode="json") for choice in study.models]
+    for options in models:
+        if isinstance(options.get("weights"), str):
+            options["weights"] = PurePath(options["weights"]).name
+    return digest(what_trains(study) | {"models": models})

@@ -12,8 +12,9 @@ from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
+from reelfit.data.checkpoint_files import is_folder_name
 from reelfit.errors import StudyError
-from reelfit.study import Study
+from reelfit.study import ModelChoice, Study
 
 _Places = TypeVar("_Places", bound=BaseModel)
 ENVIRONMENT_PREFIX = "REELFIT_"
@@ -198,7 +199,8 @@ def _line_of(place: tuple[Any, ...], lines: Any) -> str:
 def _with_absolute_paths(study: Study, folder: Path) -> Study:
     others = tuple(_placed(other, folder) for other in study.evaluate_on)
     placed = {"videos": _placed(study.videos, folder), "evaluate_on": others}
-    return study.model_copy(update={**placed, "runs": folder / study.runs})
+    models = [_with_absolute_weights(choice, folder) for choice in study.models]
+    return study.model_copy(update={**placed, "models": models, "runs": folder / study.runs})
 
 
 def _placed(videos: _Places, folder: Path) -> _Places:
@@ -209,3 +211,14 @@ def _placed(videos: _Places, folder: Path) -> _Places:
         if (value := getattr(videos, name)) is not None
     }
     return videos.model_copy(update=places)
+
+
+def _with_absolute_weights(choice: ModelChoice, folder: Path) -> ModelChoice:
+    """A checkpoint's folder starts from the study's; a name of the hub stays one."""
+    weights = choice.options.get("weights")
+    if not isinstance(weights, str):
+        return choice
+    place = folder / Path(weights).expanduser()
+    if not (place.is_dir() or is_folder_name(weights)):
+        return choice
+    return choice.model_copy(update={"weights": str(place)})

@@ -23,8 +23,8 @@ def with_the_model(tmp_path: Path) -> dict[str, str]:
     text = DOCUMENT.read_text(encoding="utf-8")
     place = re.search(r"`src/(reelfit/models/\w+\.py)`:", text)
     assert place is not None
-    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    file, (first, row) = blocks[0], blocks[1].splitlines()
+    (file,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    first, row = re.findall(r"^\+(.*)$", text, re.MULTILINE)
     assert len(file.splitlines()) <= MOST_LINES
     shutil.copytree(Path(reelfit.__file__).parent, tmp_path / "reelfit")
     (tmp_path / place[1]).write_text(file, encoding="utf-8")

@@ -21,8 +21,14 @@ from reelfit.models.naive_cnn import NaiveCNN
 from reelfit.models.r2plus1d import R2Plus1D
 from reelfit.models.r3d import R3D
 from reelfit.models.slowfast import SlowFast
+from reelfit.models.timesformer import TimeSformer
 from reelfit.models.two_stream import TwoStream
 from reelfit.models.variable_ar_cnn import VariableAspectRatioCNN
+from reelfit.models.videomae import VideoMAE
+from reelfit.models.vit_gru import ViTGRU
+from reelfit.models.vit_transformer import ViTTransformer
+from reelfit.models.vivit import ViViT
+from reelfit.models.vjepa2 import VJEPA2
 from reelfit.models.x3d import X3D
 from reelfit.models.xgboost_on import XGBoostOn
 
@@ -41,8 +47,14 @@ MODELS: Final[dict[str, type[Model]]] = {
     "r2plus1d": R2Plus1D,
     "r3d": R3D,
     "slowfast": SlowFast,
+    "timesformer": TimeSformer,
     "two_stream": TwoStream,
     "variable_ar_cnn": VariableAspectRatioCNN,
+    "videomae": VideoMAE,
+    "vit_gru": ViTGRU,
+    "vit_transformer": ViTTransformer,
+    "vivit": ViViT,
+    "vjepa2": VJEPA2,
     "x3d": X3D,
     "xgboost_on": XGBoostOn,
 }
@@ -78,4 +90,6 @@ def make_model(name: str, options: dict[str, Any]) -> Model:
             near = get_close_matches(option, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
             raise StudyError(f"models: {name} has no option {option}; {hint}") from None
-        raise StudyError(f"models: {name}.{option}: {first['msg']}") from None
+        place = ".".join([name, option] if option else [name])
+        said = first["msg"].removeprefix("Value error, ")
+        raise StudyError(f"models: {place}: {said}") from None

@@ -8,6 +8,7 @@ from jaxtyping import Float64, Int64, Shaped
 from torch import nn
 
 from reelfit.models.collinearity import Cut
+from reelfit.models.input_adapter import Needs
 from reelfit.settings import Settings
 
 Weights = dict[str, Shaped[np.ndarray, "..."]]
@@ -34,6 +35,10 @@ class Network(Model):
         Its last layer is called ``head``, a Linear from what the network makes of a clip to the
         outputs; parameters that are not to be trained do not require a gradient.
         """
+
+    def needs(self) -> Needs:
+        """What clips are to be for it; it adapts them itself, from whatever shape they have."""
+        return Needs()
 
     def rate_factors(self, network: nn.Module) -> dict[str, float]:
         """Of parameters that learn at another rate than the study's: name and factor."""

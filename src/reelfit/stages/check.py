@@ -1,7 +1,8 @@
 """Whether what the study asks for exists: models, their options, augmentations, metrics.
 
 Reads the study -> writes ``models.json``.
-Runs again when what is trained changes. Peak memory: torch's imports (no weight is allocated).
+Runs again when what is trained changes, or a checkpoint that it names. Peak memory: torch's
+imports, and the weights of one checkpoint, where one is given.
 """
 
 from typing import TYPE_CHECKING, Any, ClassVar, final
@@ -15,7 +16,7 @@ from reelfit.stages.chosen import lay_over
 from reelfit.stages.founded import require_founded
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.stages.variants import MODELS, variant_values, variants_of
-from reelfit.study import ModelChoice, Study, what_trains
+from reelfit.study import ModelChoice, Study, what_matters_of, what_trains
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,7 +35,7 @@ class Check(Stage):
 
     def settings(self, study: Study) -> Any:
         """All of the study but how its models are judged."""
-        return what_trains(study)
+        return what_trains(study) | {"models": what_matters_of(study.models)}
 
     def units(self, run: Run, study: Study, listing: Listing, *, key: str) -> list[Unit]:
         """None: it is done at once."""
@@ -68,17 +69,19 @@ class Check(Stage):
             _check_search(study, study.search)
         models, made = {}, {}
         for number, choice in enumerate(study.models):
+            network, parameters, variants = None, 0, []
             try:
                 model = make_model(choice.name, choice.options)
+                if isinstance(model, Network):
+                    with torch.device("meta"):
+                        network = model.build(num_outputs=len(run.facts()["classes"]))
             except StudyError as error:
                 raise StudyError(str(error), place=("models", number)) from None
             made[choice.id] = model
-            parameters, variants = 0, []
-            if isinstance(model, Network):
-                with torch.device("meta"):
-                    network = model.build(num_outputs=len(run.facts()["classes"]))
+            if isinstance(model, Network) and network is not None:
                 parameters = sum(p.numel() for p in network.parameters())
                 _check_rates(model, network, choice, study)
+                _tell_adapted(model, choice, study, context)
                 variants = variants_of(choice, model, study)
             models[choice.id] = {
                 "name": choice.name,
@@ -113,6 +116,14 @@ def _check_search(study: Study, search: SearchSettings) -> None:
                     make_model(changed.name, changed.options)
                 except StudyError as error:
                     raise StudyError(f"search.space: {error}", place=("search", "space")) from None
+
+
+def _tell_adapted(model: "Network", choice: ModelChoice, study: Study, context: Context) -> None:
+    """An event that says what a network makes of the clips, where it needs other ones."""
+    clips = study.clips
+    changes = model.needs().changes(frames=clips.frames, size=clips.height_width)
+    if changes:
+        context.event("clips_adapted", model=choice.id, **changes)
 
 
 def _check_rates(model: "Network", network: "nn.Module", choice: ModelChoice, study: Study) -> None:

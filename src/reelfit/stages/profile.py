@@ -12,6 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar, final
 
+from reelfit.data.checkpoint_files import by_content
 from reelfit.data.listing import Listing
 from reelfit.files import digest, read_json, write_json
 from reelfit.memory.profile import Profile, profile_values, read_profile
@@ -20,7 +21,7 @@ from reelfit.stages.device import device_within_limits
 from reelfit.stages.plans import PROFILES, first_that_fits, plan_for, read_profiles
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.stages.variants import Variant, read_variants
-from reelfit.study import ModelChoice, Study
+from reelfit.study import ModelChoice, Study, what_matters_of
 from reelfit.study_yaml import read_study
 from reelfit.training.settings import TrainSettings
 
@@ -39,7 +40,7 @@ class ProfileModels(Stage):
 
     def settings(self, study: Study) -> Any:
         """The models and what they may give up, the shape of their input, their arithmetic."""
-        models = [choice.model_dump(mode="json") for choice in study.models]
+        models = what_matters_of(study.models)
         shape = [study.clips.frames, study.clips.size]
         return [study.task, models, study.allow, *shape, *_of_training(study.train)]
 
@@ -131,7 +132,7 @@ def _place(run: Run, study: Study, choice: ModelChoice, variant: Variant) -> Pat
         ProfileModels.version,
         study.task,
         choice.name,
-        variant.options,
+        by_content(variant.options),
         len(run.facts()["classes"]),
         variant.frames,
         study.clips.size,

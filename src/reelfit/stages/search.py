@@ -26,7 +26,7 @@ from reelfit.stages.networks import Job, train_job
 from reelfit.stages.plans import settled_rungs, shrink
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.stages.variants import Variant, ids_of, read_variants
-from reelfit.study import ModelChoice, Study, what_matters
+from reelfit.study import ModelChoice, Study, what_matters, what_matters_of
 
 TRIALS = "trials.jsonl"
 PARTS = 1000
@@ -51,7 +51,7 @@ class Search(Stage):
         """The space, the models, and how they are trained; nothing without a search."""
         if study.search is None:
             return None
-        models = [choice.model_dump(mode="json") for choice in study.models]
+        models = what_matters_of(study.models)
         how = [what_matters(study.search), what_matters(study.train), study.allow]
         return [study.task, study.seed, *how, models]
 

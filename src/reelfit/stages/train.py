@@ -21,7 +21,7 @@ from reelfit.stages.networks import train_network
 from reelfit.stages.plans import settled_rungs, shrink
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.stages.variants import ids_of, read_variants
-from reelfit.study import ModelChoice, Study, what_matters
+from reelfit.study import Study, what_matters, what_matters_of
 
 
 @final
@@ -93,8 +93,3 @@ class Train(Stage):
                 parts.append(told.read_text() if told.exists() else "")
         write_text(run.file("metrics.jsonl"), "".join(parts))
         gather_cuts(run, study, context)
-
-
-def what_matters_of(models: list[ModelChoice]) -> list[dict[str, Any]]:
-    """The models as JSON values; their ids name their results, so they count."""
-    return [choice.model_dump(mode="json") for choice in models]
