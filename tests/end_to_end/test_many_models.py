@@ -23,6 +23,8 @@ from reelfit.stages.fold import sides_of
 from reelfit.study_yaml import read_study
 from reelfit.training.checkpoint import load_checkpoint
 
+pytestmark = pytest.mark.slow
+
 ON_FEATURES = {
     "handcrafted_svm": "first",
     "handcrafted_gradient_boosting": "second",
@@ -50,7 +52,7 @@ videos: {{table: videos.csv, path: video_path, label: label, group: source_id}}
 memory: {{host: 3GiB}}
 clips: {{frames: 4, size: 32, copies: 1, augment: light}}
 folds: {{count: 3}}
-train: {{epochs: 2, effective_batch: 8}}
+train: {{epochs: 2, effective_batch: 8, ema: 0.9}}
 evaluate: {{bootstrap: 100, permutations: 2}}
 models:
 {MODELS}"""
@@ -103,13 +105,13 @@ def test_a_model_on_a_network_learns_what_that_folds_network_gives_its_head(many
 
 
 def before_head(run: Run, reader: ShardReader, fold: int, rows: pl.DataFrame) -> np.ndarray:
-    """By the network of that fold, read and run clip by clip."""
+    """By the network of that fold, with the averages that it predicts with, clip by clip."""
     path = run.fold("naive_cnn", fold) / "checkpoints" / "latest.safetensors"
     tensors = load_checkpoint(path).tensors
     network = make_model("naive_cnn", {"channels": [8, 16]}).build(num_outputs=2).eval()
-    network.load_state_dict(
-        {key[6:]: value for key, value in tensors.items() if key.startswith("model.")}
-    )
+    averages = {key[8:]: value for key, value in tensors.items() if key.startswith("average.")}
+    assert averages.keys() == network.state_dict().keys()
+    network.load_state_dict(averages)
     found = []
     network.head.register_forward_pre_hook(lambda _, given: found.append(given[0].detach()))
     for row in rows.iter_rows(named=True):

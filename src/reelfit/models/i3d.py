@@ -56,9 +56,10 @@ RESNET_TIMES: Final = ((3, 3, 3), (3, 1, 3, 1), (3, 1, 3, 1, 3, 1), (1, 3, 1))
 class I3D(Network):
     """Inception or ResNet-50 with kernels in time, small by default.
 
-    The head stands on the mean over space and time; the paper's takes the mean of its outputs over
-    time, which is the same. No pretrained pictures are inflated here: weights begin at random, and
-    the blocks of size 50 as their shortcuts.
+    The head stands on the mean over space and time; the paper's averages two frames and 7 x 7
+    places at a stride of 1, and then its outputs over time, where the first and last frame count
+    half. No pretrained pictures are inflated here: weights begin at random, and the blocks of size
+    50 as their shortcuts.
 
     Source: Carreira and Zisserman, Quo Vadis, Action Recognition? (2017), with group norm for batch
     norm, so that micro-batches are exact; pytorchvideo's i3d_r50 for size 50, with its 28.04
