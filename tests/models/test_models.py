@@ -98,6 +98,8 @@ def test_micro_batches_have_the_gradient_of_the_whole_batch(name):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_can_shrink_until_it_cannot(name):
     model, sizes = make_model(name, {}), []
+    if model.smaller() is None:  # the default is the smallest of sizes that have names
+        model = make_model(name, {"size": "small"})
     while model is not None:
         with torch.device("meta"):
             network = model.build(num_outputs=2)
@@ -117,7 +119,8 @@ def test_depths_are_of_all_parameters_and_the_head_is_the_deepest(name):
         return
     assert depths.keys() == dict(network.named_parameters()).keys()
     deepest = {key for key, depth in depths.items() if depth == max(depths.values())}
-    assert deepest == {"head.weight", "head.bias"}
+    assert deepest >= {"head.weight", "head.bias"}
+    assert len(deepest) < len(depths) / 2
     assert set(depths.values()) == set(range(max(depths.values()) + 1))
     assert all(
         depths[key] == 0 for key, p in network.named_parameters() if p.ndim > 2 and p.shape[1] == 3
