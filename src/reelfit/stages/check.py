@@ -81,6 +81,7 @@ class Check(Stage):
             if isinstance(model, Network) and network is not None:
                 parameters = sum(p.numel() for p in network.parameters())
                 _check_rates(model, network, choice, study)
+                _check_precision(network, choice, study)
                 _tell_adapted(model, choice, study, context)
                 variants = variants_of(choice, model, study)
             models[choice.id] = {
@@ -124,6 +125,25 @@ def _tell_adapted(model: "Network", choice: ModelChoice, study: Study, context: 
     changes = model.needs().changes(frames=clips.frames, size=clips.height_width)
     if changes:
         context.event("clips_adapted", model=choice.id, **changes)
+
+
+def _check_precision(network: "nn.Module", choice: ModelChoice, study: Study) -> None:
+    """Whether the gradients of the arithmetic asked for can be trusted here.
+
+    On a processor torch's backward pass of a 3D convolution in bfloat16 writes where it should not
+    for clips of few frames: gradients that are not finite, or a broken process.
+    """
+    import torch
+    from torch.nn import Conv3d
+
+    if study.train.precision != "bfloat16" or torch.cuda.is_available():
+        return
+    if any(isinstance(module, Conv3d) for module in network.modules()):
+        raise StudyError(
+            f"train.precision: {choice.id} has 3D convolutions, whose gradients in bfloat16 are "
+            "wrong on a processor; write auto, which takes bfloat16 on a GPU alone",
+            place=("train", "precision"),
+        )
 
 
 def _check_rates(model: "Network", network: "nn.Module", choice: ModelChoice, study: Study) -> None:
