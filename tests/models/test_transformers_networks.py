@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from reelfit.errors import StudyError
+from reelfit.memory.trace import trace_step
 from reelfit.models import make_model
 from reelfit.models.input_adapter import InputAdapter
 from reelfit.models.transformers_network import TransformersNetwork, block_depths, blocks_of
@@ -62,6 +63,24 @@ def test_micro_batches_and_checkpointing_give_the_gradient_of_the_whole_batch(na
         assert whole.keys() == cut.keys() == trained(network)
         for key, wanted in whole.items():
             torch.testing.assert_close(cut[key], wanted, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_step_is_traced_without_data_and_checkpointing_keeps_less(name, tmp_path):
+    model = small_network(name, weights=str(save_small(kind_of(name), tmp_path / "w")))
+    found = [
+        trace_step(
+            lambda: model.build(num_outputs=3),
+            lambda net, part: net(part).square().sum(1),
+            lambda samples: torch.zeros(samples, 4, 3, 32, 32),
+            micro_batch=2,
+            technique=technique,
+        )
+        for technique in ("plain", "checkpointing")
+    ]
+    weights = sum(p.numel() * p.element_size() for p in build(model).parameters())
+    assert found[0].weights_bytes == found[1].weights_bytes == weights
+    assert found[1].activations_bytes < found[0].activations_bytes
 
 
 @pytest.mark.parametrize("encoder", IMAGES)

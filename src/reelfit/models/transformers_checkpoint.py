@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import unset_fake_temporarily
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from reelfit.data.checkpoint_files import PREPROCESSORS, find_checkpoint, missing_library
@@ -93,13 +94,25 @@ def build_library_model(auto_class: str, configuration: Any, weights: str | None
         maker = getattr(transformers, auto_class)
         named = _extra_options(transformers, auto_class, configuration)
         here = torch.empty(0)
-        if weights is None or type(here) is not Tensor:  # a FakeTensor is traced
-            return _made(maker, configuration, named)
-        if here.is_meta:
+        if here.is_meta and weights is not None:
             with torch.device("cpu"):
                 _loaded(maker, configuration, weights, named)
+        if here.is_meta:
+            return _without_data(maker, configuration, named)
+        if type(here) is not Tensor:  # but a FakeTensor: the library looks at values when it builds
+            with unset_fake_temporarily():
+                model = _without_data(maker, configuration, named)
+            return model.to_empty(device=here.device)
+        if weights is None:
             return _made(maker, configuration, named)
         return _loaded(maker, configuration, weights, named)
+
+
+def _without_data(maker: Any, configuration: Any, named: dict[str, Any]) -> Any:
+    from transformers.initialization import no_init_weights
+
+    with torch.device("meta"), no_init_weights():
+        return _made(maker, configuration, named)
 
 
 def normalisation(weights: str | None, usual: Needs) -> tuple[tuple[float, ...], tuple[float, ...]]:
