@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import polars as pl
+import pytest
 from transformers import AutoModelForVideoClassification
 
 from command_line import newest_run, reelfit
@@ -22,6 +23,7 @@ evaluate: {bootstrap: 100}
 """
 
 
+@pytest.mark.slow
 def test_a_study_trains_checkpoints_and_trains_anew_when_their_content_changes(copy_of_set):
     folder: Path = copy_of_set("checkpoints")
     save_small("videomae", folder / "weights" / "videomae", num_frames=8)

@@ -83,6 +83,16 @@ def test_a_step_is_traced_without_data_and_checkpointing_keeps_less(name, tmp_pa
     assert found[1].activations_bytes < found[0].activations_bytes
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_pass_in_half_precision_is_finite(name):
+    network = build(small_network(name)).train()
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = network(noise(2, 4, 3, 32, 32))
+    outputs.float().square().sum().backward()
+    assert outputs.isfinite().all()
+    assert all(p.grad.isfinite().all() for p in network.parameters() if p.grad is not None)
+
+
 @pytest.mark.parametrize("encoder", IMAGES)
 def test_any_image_encoder_sees_each_sample_by_itself(encoder):
     steady = {} if encoder in ("vit", "deit") else {"drop_path_rate": 0.0}
