@@ -54,6 +54,7 @@ clips: {{frames: 4, size: 32, copies: 1, augment: light}}
 folds: {{count: 3}}
 train: {{epochs: 2, effective_batch: 8, ema: 0.9}}
 evaluate: {{bootstrap: 100, permutations: 2}}
+evaluate_on: [{{name: itself, table: videos.csv, duplicates: keep}}]
 models:
 {MODELS}"""
 
@@ -118,6 +119,18 @@ def before_head(run: Run, reader: ShardReader, fold: int, rows: pl.DataFrame) ->
         clip = reader.read(row["shard"], offset=row["offset"], num_bytes=row["bytes"])
         network(torch.from_numpy(np.asarray(clip))[None].float() / 127.5 - 1)
     return torch.cat(found).double().numpy()
+
+
+def test_asked_for_the_same_videos_as_another_set_each_fold_says_what_it_said(many: Run) -> None:
+    said = tables.read_table(many.file("predictions.parquet"), tables.PREDICTIONS)
+    again = pl.read_parquet(many.file("evaluate_on_predictions.parquet"))
+    both = said.join(again, on=["model", "fold", "video_id"], suffix="_again")
+    assert sorted(both["model"].unique()) == sorted(set(IDS) - set(ENSEMBLES))
+    assert both.height == 12 * len(set(IDS) - set(ENSEMBLES))
+    found, asked = (
+        np.array(both[name].to_list()) for name in ("probabilities_again", "probabilities")
+    )
+    np.testing.assert_allclose(found, asked, atol=1e-6)
 
 
 def test_a_run_that_was_killed_there_ends_with_the_same_bits(
