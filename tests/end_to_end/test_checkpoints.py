@@ -39,6 +39,8 @@ def test_a_study_trains_checkpoints_and_trains_anew_when_their_content_changes(c
         e for e in read_json_lines(run.file("events.jsonl")) if e["event"] == "clips_adapted"
     ]
     assert [(e["model"], e["frames"]) for e in adapted] == [("videomae", [4, 8])]
+    clips = pl.read_parquet(run.file("clips.parquet")).height  # each once, for all folds and epochs
+    assert len(list((run.store / "embeddings").rglob("*.npy"))) == clips
     assert keys_of(study) == {name: run.done(name) for name in keys_of(study)}  # it stands
     model = AutoModelForVideoClassification.from_pretrained(folder / "weights" / "videomae")
     model.videomae.embeddings.patch_embeddings.projection.weight.data.mul_(-1)

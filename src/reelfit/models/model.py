@@ -1,7 +1,7 @@
 """What a model is: options of a network, or of a classical model on features of some kind."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float64, Int64, Shaped
@@ -52,6 +52,13 @@ class Network(Model):
         """
         del network
         return {}
+
+    def frozen_part(self) -> Any:
+        """What decides, as a JSON value, what a wholly frozen encoder makes of a clip.
+
+        None where something learns before the clip has become an embedding.
+        """
+        return None
 
     def smaller(self) -> "Network | None":
         """The same model about half as wide, for a study that allows it; None for the smallest."""

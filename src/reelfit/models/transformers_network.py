@@ -9,7 +9,9 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from typing_extensions import override
 
+from reelfit.data.checkpoint_files import by_content
 from reelfit.errors import StudyError
+from reelfit.models.embedding_cache import EmbeddingCache
 from reelfit.models.input_adapter import InputAdapter, Needs
 from reelfit.models.model import Network
 
@@ -77,6 +79,15 @@ class TransformersNetwork(Network):
         return {name: inner.get(name, last) for name, _ in network.named_parameters()}
 
     @override
+    def frozen_part(self) -> Any:
+        """The options that the encoder and its input depend on, its weights by their content."""
+        if self.train != "head":
+            return None
+        above = {"train", "last_blocks", "encoder_rate", "dropout", "hidden", "layers", "heads"}
+        options = self.model_dump(mode="json", exclude=above)
+        return [type(self).__name__, by_content(options)]
+
+    @override
     def smaller(self) -> "Network | None":
         """The next smaller size; None for the smallest, and where there are weights or a config."""
         number = SIZES.index(self.size)
@@ -116,6 +127,8 @@ class EncodedClips(nn.Module):
         self.above = above
         self.dropout = dropout
         self.head = head
+        self.cache: EmbeddingCache | None = None
+        """Where embeddings are kept, of an encoder that does not learn."""
 
     @override
     def forward(
@@ -127,6 +140,8 @@ class EncodedClips(nn.Module):
         self, clips: Float[Tensor, "batch time 3 height width"]
     ) -> Float[Tensor, "batch ..."]:
         """What the encoder makes of clips; a wholly frozen one keeps no activations."""
+        if self.cache is not None:
+            return self.cache(clips, lambda clip: self.encoder(self.adapter(clip)))
         learns = any(parameter.requires_grad for parameter in self.encoder.parameters())
         with torch.set_grad_enabled(torch.is_grad_enabled() and learns):
             embeddings: Tensor = self.encoder(self.adapter(clips))

@@ -13,6 +13,7 @@ from reelfit.memory.limits import limit_gpu_memory, limit_host_memory
 from reelfit.memory.plan import peak_of
 from reelfit.runs import Run
 from reelfit.stages.clips import Clips
+from reelfit.stages.embeddings import keep_embeddings
 from reelfit.stages.fold import hold_out, metric_teller, sides_of, task_of, write_predictions
 from reelfit.stages.plans import ahead_bytes, budget_of, plan_for, settled_rungs
 from reelfit.stages.profile import profile_of
@@ -125,6 +126,8 @@ def train_job(run: Run, study: Study, job: Job, context: Context) -> Trained:
     if on_gpu and isinstance(study.memory.gpu, int):
         limit_gpu_memory(study.memory.gpu)
     context.event("epoch", fold=job.fold, model=job.choice.id, **_epoch_facts(train, study))
+    device = torch.device("cuda" if on_gpu else "cpu")
+    keep_embeddings(run, study, model, network.to(device), frames=job.variant.frames)
     frames = job.variant.frames if job.variant.frames < study.clips.frames else None
     with ShardReader(Clips().folder(run, study)) as reader:
         fit = Fit(
@@ -137,7 +140,7 @@ def train_job(run: Run, study: Study, job: Job, context: Context) -> Trained:
             watched=None if watched is None else clip_set(watched, frames),
             checkpoints=folder / "checkpoints",
             seed=job.seed,
-            device=torch.device("cuda" if on_gpu else "cpu"),
+            device=device,
             report=metric_teller(run, metrics_file, job.choice.id, job.fold, context),
             metrics_file=metrics_file,
             journal=StepJournal(folder / "steps.jsonl"),

@@ -13,6 +13,7 @@ from reelfit.memory.limits import room_for_file
 from reelfit.runs import Run
 from reelfit.stages.chosen import with_chosen
 from reelfit.stages.device import device_within_limits
+from reelfit.stages.embeddings import keep_embeddings
 from reelfit.stages.plans import settled_rungs
 from reelfit.stages.stage import Context
 from reelfit.stages.variants import read_variants
@@ -189,6 +190,7 @@ def _predictor(
         load_weights(checkpoint.tensors, network, averages)
         progress = Progress(**checkpoint.facts)
         del checkpoint  # with it goes the mapping of its file
+    keep_embeddings(run, study, model, network, frames=variant.frames)
     frames = variant.frames if variant.frames < study.clips.frames else None
     with (
         nullcontext() if averages is None else averages.in_place(network),
