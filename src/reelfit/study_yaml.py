@@ -1,12 +1,14 @@
 """A study in a YAML file: read, laid over by environment and command line, explained in words."""
 
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
@@ -96,9 +98,29 @@ def explain(place: str) -> str:
     if inner is not None:
         names = [f"  {place}.{name}: {f.description}" for name, f in inner.model_fields.items()]
         return text + "\n".join(names)
-    kind = str(field.annotation).removeprefix("<class '").removesuffix("'>")
-    default = "must be given" if field.is_required() else repr(field.default)
-    return text + f"  type: {kind.replace('typing.', '')}\n  default: {default}"
+    default = "must be given" if field.is_required() else _shown(field.default)
+    return text + f"  type: {_kind(field.annotation)}\n  default: {default}"
+
+
+def _kind(annotation: Any) -> str:
+    """A type as a person writes its values."""
+    parts = get_args(annotation)
+    origin = get_origin(annotation)
+    if origin is None:
+        names = {type(None): "null", Path: "path", bool: "true, false", float: "number"}
+        return names.get(annotation, getattr(annotation, "__name__", str(annotation)))
+    if origin is Literal:
+        return ", ".join(map(str, parts))
+    if origin in (Union, UnionType):
+        return " or ".join(map(_kind, parts))
+    if origin is tuple and parts[-1] is not Ellipsis:
+        return f"[{', '.join(map(_kind, parts))}]"
+    inner = _kind(parts[1] if origin is dict else parts[0])
+    return {Annotated: inner, dict: f"{{name: {inner}}}"}.get(origin, f"list of {inner}")
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value, default=str).strip('"')
 
 
 def _read_yaml(path: Path) -> tuple[dict[str, Any], Any]:

@@ -76,6 +76,16 @@ def test_a_setting_is_explained() -> None:
     told = explain("train.effective_batch")
     assert "Samples per optimizer step" in told
     assert "default: 32" in told
+    for place, kind, default in [
+        ("clips.size", "int or [int, int]", "112"),
+        ("clips.fit", "letterbox, stretch, centre_crop, random_crop", "letterbox"),
+        ("clips.augment", "str or {name: number}", "standard"),
+        ("videos.table", "path or null", "null"),
+        ("evaluate.subsets", "list of str", "[]"),
+        ("train.epochs", "int", "20"),
+        ("memory.host", "int or auto", "auto"),
+    ]:
+        assert explain(place).endswith(f"\n  type: {kind}\n  default: {default}"), explain(place)
     with pytest.raises(StudyError, match="did you mean train\\.effective_batch"):
         explain("train.effective_bach")
 

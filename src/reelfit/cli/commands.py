@@ -9,11 +9,21 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from reelfit import __version__
+from reelfit.cli.options import (
+    AsJson,
+    Changes,
+    Fresh,
+    Memory,
+    Quiet,
+    StudyFile,
+    Verbose,
+    memory_changes,
+)
 from reelfit.errors import RunError, StudyError
 
 if TYPE_CHECKING:
@@ -26,20 +36,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Changes = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="SETTING=VALUE", help="Lay a setting over the study's own."),
-]
-Memory = Annotated[
-    str | None,
-    typer.Option(metavar="gpu=8GiB,host=6GiB", help="The budget, instead of the study's."),
-]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Begin a new run; nothing is deleted.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say only where the report is.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say how each unit ended.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Say all of it as JSON, an object a line.")]
-StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A study in YAML.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -65,7 +61,7 @@ def run(  # noqa: PLR0917  the options of a command
     from reelfit.cli.display import choose_voice
 
     voice = choose_voice(quiet=quiet, verbose=verbose, as_json=as_json)
-    _run(study_file, [*(changes or []), *_memory_changes(memory)], fresh=fresh, voice=voice)
+    _run(study_file, [*(changes or []), *memory_changes(memory)], fresh=fresh, voice=voice)
 
 
 @app.command()
@@ -94,7 +90,7 @@ def demo(  # noqa: PLR0913, PLR0917  the options of a command
         study_file = make_demo_set(
             out, seed=seed, sources=sources, videos=videos, report_progress=counted
         )
-    _run(study_file, [*(changes or []), *_memory_changes(memory)], fresh=fresh, voice=voice)
+    _run(study_file, [*(changes or []), *memory_changes(memory)], fresh=fresh, voice=voice)
 
 
 @app.command()
@@ -111,7 +107,7 @@ def plan(
     from reelfit.study_yaml import read_study
 
     voice = choose_voice(quiet=True, verbose=False, as_json=as_json)
-    asked = read_study(study_file, changes=[*(changes or []), *_memory_changes(memory)])
+    asked = read_study(study_file, changes=[*(changes or []), *memory_changes(memory)])
     with _mendable(study_file, voice):
         plans = foresee(asked, display=voice.display())
     voice.plans(plans)
@@ -182,7 +178,7 @@ def models(
     from reelfit.cli.display import choose_voice, print_table
     from reelfit.cli.models import caption, figures_of, known_models, study_of, table_of
 
-    laid_over = [*(changes or []), *_memory_changes(memory)]
+    laid_over = [*(changes or []), *memory_changes(memory)]
     asked = study_of(names or known_models(), study_file, laid_over)
     voice = choose_voice(quiet=as_json, verbose=False, as_json=False)
     rows = figures_of(asked, voice.display(), keep=study_file is not None)
@@ -291,15 +287,3 @@ def _mendable(study_file: Path, voice: "Voice") -> Iterator[None]:
         voice.close()
         where = line_of(study_file, error.place) if error.place else ""
         raise StudyError(f"{study_file}{where}: {error}" if error.place else str(error)) from None
-
-
-def _memory_changes(memory: str | None) -> list[Any]:
-    if memory is None:
-        return []
-    changes = []
-    for part in memory.split(","):
-        kind, equals, size = part.strip().partition("=")
-        if kind not in ("gpu", "host") or not equals:
-            raise StudyError(f"--memory {memory}: write it as --memory gpu=8GiB,host=6GiB")
-        changes.append(f"memory.{kind}={size}")
-    return changes
