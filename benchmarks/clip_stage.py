@@ -35,7 +35,7 @@ PART_VIDEOS = 24
 """Videos by which the parts are timed; all are the same packets."""
 SETS = {
     "1080p of ten seconds": (192, Made(keyframe_every=30)),
-    "360p of ten seconds": (512, Made(size=(360, 640), keyframe_every=30)),
+    "360p of ten seconds": (2048, Made(size=(360, 640), keyframe_every=30)),
 }
 STUDY = """\
 videos: {table: videos.csv, path: path, label: label}

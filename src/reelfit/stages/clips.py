@@ -24,8 +24,10 @@ from reelfit.study import Study, what_matters
 if TYPE_CHECKING:
     from reelfit.data.shards import ShardWriter
 
-SLICE = 64
-"""Videos per shard at the most."""
+SHARD_BYTES = 2**29
+"""Of a shard, about: videos are put together up to it, for each shard is a process with imports."""
+FEWEST, MOST = 64, 512
+"""Videos per shard at the most, where their clips are large, and where they are small."""
 NOT_FOR_GOOD = (TOO_SLOW, BREAKS)
 """Reasons that another day or another version may mend: the next run tries such a video again."""
 CONTAINER = ("bit_rate", "fps", "width", "height")
@@ -56,7 +58,8 @@ class Clips(Stage):
         videos = videos_of(run)
         missing = set(videos.join(stored, on="video_id", how="anti")["video_id"])
         # Slices of all, so that a shard half made is found again when others are whole.
-        size, root = slice_size(videos.height, most=SLICE), str(listing_root(study))
+        most = min(max(SHARD_BYTES // _bytes_of_video(study), FEWEST), MOST)
+        size, root = slice_size(videos.height, most=most), str(listing_root(study))
         slices = [
             [video for video in part.rows(named=True) if video["video_id"] in missing]
             for part in videos.iter_slices(size)
