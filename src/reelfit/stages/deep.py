@@ -18,7 +18,7 @@ from reelfit.stages.fold import RESULT, begin, is_whole, sides_of, write_predict
 from reelfit.stages.restored import Restored, features_before_head
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.stages.variants import ids_of
-from reelfit.study import Study
+from reelfit.study import ON_NETWORKS, Study
 
 
 @final
@@ -32,6 +32,10 @@ class Deep(Stage):
     writes: ClassVar[tuple[str, ...]] = ("deep.json",)
     all_threads: ClassVar[bool] = True
     computes: ClassVar[bool] = True
+
+    def is_asked(self, study: Study) -> bool:
+        """Where there is such a model."""
+        return any(choice.name in ON_NETWORKS for choice in study.models)
 
     def settings(self, study: Study) -> None:
         """Nothing beside what the training depends on, which has all models and the seed."""

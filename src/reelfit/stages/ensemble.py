@@ -34,6 +34,10 @@ class Ensembles(Stage):
     reads: ClassVar[tuple[str, ...]] = ("train", "deep")
     writes: ClassVar[tuple[str, ...]] = ("ensemble.json",)
 
+    def is_asked(self, study: Study) -> bool:
+        """Where there is one."""
+        return any(choice.name == "ensemble" for choice in study.models)
+
     def settings(self, study: Study) -> None:
         """Nothing beside what the training depends on, which has all models and the seed."""
 
