@@ -39,7 +39,8 @@ def test_a_study_trains_checkpoints_and_trains_anew_when_their_content_changes(c
         e for e in read_json_lines(run.file("events.jsonl")) if e["event"] == "clips_adapted"
     ]
     assert [(e["model"], e["frames"]) for e in adapted] == [("videomae", [4, 8])]
-    clips = pl.read_parquet(run.file("clips.parquet")).height  # each once, for all folds and epochs
+    # Each once, for all folds and epochs; a copy may have the pixels of its original.
+    clips = pl.read_parquet(run.file("clips.parquet"))["crc32"].n_unique()
     assert len(list((run.store / "embeddings").rglob("*.npy"))) == clips
     assert keys_of(study) == {name: run.done(name) for name in keys_of(study)}  # it stands
     model = AutoModelForVideoClassification.from_pretrained(folder / "weights" / "videomae")

@@ -43,6 +43,7 @@ def _per_clip(values: torch.Tensor) -> torch.Tensor:
 TASKS = dict.fromkeys(NETWORKS, fading_in_or_out) | {
     "frame_difference_cnn": moving_or_still,
     "naive_cnn": bright_or_dark,
+    "timesformer": bright_or_dark,  # its class token begins at zero: order takes it 50 steps
     "two_stream": moving_or_still,
     "variable_ar_cnn": bright_or_dark,
 }
