@@ -124,14 +124,12 @@ def stage_keys(study: Study, listing: Listing) -> list[tuple[Stage, str]]:
 
 
 def has_its_models(run: Run, study: Study, listing: Listing) -> bool:
-    """Whether the models of ``run`` are those that would be trained now; a key tells of all before.
+    """Whether ``run`` has no other models than would be trained now; a key tells of all before.
 
     What comes after them is done anew in the same run where its settings change.
     """
-    return any(
-        stage.name == Train.name and run.done(stage.name) == key
-        for stage, key in stage_keys(study, listing)
-    )
+    keys = {stage.name: key for stage, key in stage_keys(study, listing)}
+    return run.done(Train.name) in (None, keys[Train.name])
 
 
 def stands(run: Run, stage: Stage, key: str) -> bool:

@@ -10,7 +10,7 @@ from own_process import printed_by
 from reelfit.cli.display import choose_voice
 from reelfit.cli.models import caption, figures_of, known_models, study_of, table_of
 from reelfit.memory.budget import parse_size
-from reelfit.models import MODELS, make_model
+from reelfit.models import MODELS
 from reelfit.models.model import Network
 from reelfit.pipeline import Display
 
@@ -72,10 +72,10 @@ def test_every_model_is_listed_and_a_network_with_its_parameters(silent):
     for row in rows:
         assert row["what"]
         assert "error" not in row
-        model = make_model(row["model"], {})
-        assert ("micro_batch" in row) == isinstance(model, Network)
-        if isinstance(model, Network):
-            built = model.build(num_outputs=2)
+        kind = MODELS[row["model"]]
+        assert ("micro_batch" in row) == issubclass(kind, Network)
+        if issubclass(kind, Network):
+            built = kind().build(num_outputs=2)
             assert row["parameters"] == sum(p.numel() for p in built.parameters())
             assert row["micro_batch"]["plain"] > 0
     assert "on a GPU with 8.0 GiB" in caption(study, rows)

@@ -60,14 +60,17 @@ def figures_of(study: Study, display: Display, *, keep: bool = False) -> list[di
     rows: dict[str, dict[str, Any]] = {}
     networks: list[ModelChoice] = []
     for choice in study.models:
-        row = rows[choice.id] = {"model": choice.name, "what": _summary(kind_of(choice.name))}
+        kind = kind_of(choice.name)
+        row = rows[choice.id] = {"model": choice.name, "what": _summary(kind)}
+        if not issubclass(kind, Network):  # it has no size before it is fitted
+            continue
         try:
             model = make_model(choice.name, choice.options)
-            if isinstance(model, Network):
-                with torch.device("meta"):
-                    built = model.build(num_outputs=len(CLASSES))
-                row["parameters"] = sum(p.numel() for p in built.parameters())
-                networks.append(choice)
+            assert isinstance(model, Network)
+            with torch.device("meta"):
+                built = model.build(num_outputs=len(CLASSES))
+            row["parameters"] = sum(p.numel() for p in built.parameters())
+            networks.append(choice)
         except StudyError as error:  # a library that is not installed
             row["error"] = str(error)
     if networks:
