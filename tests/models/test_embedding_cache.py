@@ -9,6 +9,9 @@ import torch
 from reelfit.models import make_model
 from reelfit.models.embedding_cache import EmbeddingCache
 from reelfit.models.transformers_network import EncodedClips
+from reelfit.runs import Run
+from reelfit.stages.embeddings import keep_embeddings
+from reelfit.study_yaml import study_of_models
 from small_checkpoints import NETWORKS, kind_of, save_small
 
 
@@ -87,6 +90,43 @@ def test_a_damaged_file_is_computed_anew(tmp_path):
         path.write_bytes(damage)
         assert torch.equal(network.embed(clips(1)), whole)
     assert len(asked) == 4
+
+
+def test_embeddings_rounded_by_other_sums_are_kept_apart(tmp_path):
+    weights = save_small("vit", tmp_path / "weights")
+    study = study_of_models(["vit_gru"], changes=["clips.size=32", "clips.frames=4"])
+    run, folders = Run(tmp_path / "runs" / "small" / "run"), []
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2, 1):
+            torch.set_num_threads(threads)
+            network, _ = network_of("vit_gru", weights)
+            model = make_model("vit_gru", {"weights": str(weights), "train": "head"})
+            keep_embeddings(run, study, model, network, frames=4)
+            folders.append(network.cache.folder)
+    finally:
+        torch.set_num_threads(before)
+    assert folders[0] == folders[2] != folders[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "changes"),
+    [
+        ({"train": "last_blocks"}, []),
+        ({"train": "head"}, ["train.mixup=0.2"]),
+        ({"train": "head"}, ["clips.store=originals"]),
+    ],
+)
+def test_nothing_is_kept_of_clips_that_are_new_each_time_or_where_the_encoder_learns(
+    options, changes, tmp_path
+):
+    weights = save_small("vit", tmp_path / "weights")
+    small = ["clips.size=32", "clips.frames=4"]
+    study = study_of_models(["vit_gru"], changes=[*small, *changes])
+    model = make_model("vit_gru", {"weights": str(weights), **options})
+    network = model.build(num_outputs=2)
+    keep_embeddings(Run(tmp_path / "runs" / "small" / "run"), study, model, network, frames=4)
+    assert network.cache is None
 
 
 def test_only_what_decides_an_embedding_names_it(tmp_path):

@@ -11,7 +11,7 @@ from reelfit.memory.plan import HEADROOM, largest_micro_batch
 from reelfit.pipeline import Display
 from reelfit.session import measure
 from reelfit.stages.plans import budget_of
-from reelfit.study import ModelChoice, Study
+from reelfit.study import Study
 from reelfit.study_yaml import read_study, study_of_models
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def figures_of(study: Study, display: Display, *, keep: bool = False) -> list[di
     from reelfit.models.model import Network
 
     rows: dict[str, dict[str, Any]] = {}
-    networks: list[ModelChoice] = []
+    networks: list[str] = []
     for choice in study.models:
         kind = kind_of(choice.name)
         row = rows[choice.id] = {"model": choice.name, "what": _summary(kind)}
@@ -70,7 +70,7 @@ def figures_of(study: Study, display: Display, *, keep: bool = False) -> list[di
             with torch.device("meta"):
                 built = model.build(num_outputs=len(CLASSES))
             row["parameters"] = sum(p.numel() for p in built.parameters())
-            networks.append(choice)
+            networks.append(choice.name)
         except StudyError as error:  # a library that is not installed
             row["error"] = str(error)
     if networks:
@@ -81,7 +81,7 @@ def figures_of(study: Study, display: Display, *, keep: bool = False) -> list[di
 
 
 def _measured(
-    study: Study, networks: list[ModelChoice], display: Display, *, keep: bool
+    study: Study, networks: list[str], display: Display, *, keep: bool
 ) -> dict[str, "Profile"]:
     """By a study of the same settings, on a listing of which nothing is opened."""
     with tempfile.TemporaryDirectory() as folder:
@@ -89,9 +89,8 @@ def _measured(
             place = Path(folder) / "videos" / name / "unopened.mp4"
             place.parent.mkdir(parents=True)
             place.touch()
-        asked = study_of_models(["naive_cnn"]).model_copy(
+        asked = study_of_models(networks).model_copy(
             update={
-                "models": networks,
                 "clips": study.clips,
                 "train": study.train,
                 "seed": study.seed,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from reelfit.files import digest
 from reelfit.runs import Run
+from reelfit.stages.profile import processors_in_words
 from reelfit.study import Study
 
 if TYPE_CHECKING:
@@ -22,15 +23,15 @@ def keep_embeddings(
     Not where an encoder learns; where each epoch has clips of its own (augmented as they are read,
     mixed); nor where an embedding is larger than its clip, so that reading it would be no gain.
     """
+    part = model.frozen_part()
+    online = study.clips.store == "originals" and bool(study.clips.copies)
+    if part is None or online or study.train.mixup or study.train.cutmix:
+        return
     import torch
 
     from reelfit.models.embedding_cache import EmbeddingCache
     from reelfit.models.transformers_network import EncodedClips
 
-    part = model.frozen_part()
-    online = study.clips.store == "originals" and bool(study.clips.copies)
-    if part is None or online or study.train.mixup or study.train.cutmix:
-        return
     assert isinstance(network, EncodedClips)
     device = next(network.parameters()).device
     clip = torch.zeros(1, frames, 3, *study.clips.height_width, device=device)
@@ -40,6 +41,7 @@ def keep_embeddings(
     network.train()
     if embedding.numel() * embedding.element_size() > math.prod(clip.shape):
         return
-    libraries = [version("torch"), version("transformers")]
-    key = digest([part, libraries, device.type])
+    # All that sums are rounded by: a run has the same bits whoever filled the store before it.
+    rounded_by = [version("torch"), version("transformers"), processors_in_words()]
+    key = digest([part, rounded_by, device.type, torch.get_num_threads()])
     network.cache = EmbeddingCache(run.store / "embeddings" / key[:32])

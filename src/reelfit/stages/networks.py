@@ -9,10 +9,10 @@ import polars as pl
 
 from reelfit.errors import OutOfMemoryError, Restart, UpdateError
 from reelfit.files import read_json, require_room, write_json
-from reelfit.memory.limits import limit_gpu_memory, limit_host_memory
 from reelfit.memory.plan import peak_of
 from reelfit.runs import Run
 from reelfit.stages.clips import Clips
+from reelfit.stages.device import device_within_limits
 from reelfit.stages.embeddings import keep_embeddings
 from reelfit.stages.fold import hold_out, metric_teller, sides_of, task_of, write_predictions
 from reelfit.stages.plans import ahead_bytes, budget_of, plan_for, settled_rungs
@@ -120,13 +120,8 @@ def train_job(run: Run, study: Study, job: Job, context: Context) -> Trained:
     metrics_file = folder / "metrics.jsonl"
     profile = profile_of(run, study, job.choice, job.variant, context)
     rung = rung_of(run, study, job, profile, host_bytes=_host_bytes(context))
-    if context.memory.budget_bytes is not None:  # after the imports, which are not the model's
-        limit_host_memory(context.memory.budget_bytes)
-    on_gpu = torch.cuda.is_available()
-    if on_gpu and isinstance(study.memory.gpu, int):
-        limit_gpu_memory(study.memory.gpu)
+    device = device_within_limits(study, context)
     context.event("epoch", fold=job.fold, model=job.choice.id, **_epoch_facts(train, study))
-    device = torch.device("cuda" if on_gpu else "cpu")
     keep_embeddings(run, study, model, network.to(device), frames=job.variant.frames)
     frames = job.variant.frames if job.variant.frames < study.clips.frames else None
     with ShardReader(Clips().folder(run, study)) as reader:
@@ -150,7 +145,7 @@ def train_job(run: Run, study: Study, job: Job, context: Context) -> Trained:
             shortages=context.shortages,
             on_shortage=_shortage_writer(folder, network, context),
             # On a GPU, fewer samples at once would need no less of the host's memory.
-            nearly_full=context.memory.pressed if not on_gpu else lambda: False,
+            nearly_full=context.memory.pressed if device.type == "cpu" else lambda: False,
             on_event=context.event,
             should_stop=context.should_stop,
             is_hopeless=job.is_hopeless,
