@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 HERE = Path(__file__).parents[1]
@@ -23,6 +24,12 @@ def tracked_files() -> list[Path]:
 def test_no_file_has_a_name_that_says_nothing():
     words = {word for path in tracked_files() for word in path.stem.lower().split("_")}
     assert not words & BANNED
+
+
+def test_no_two_files_of_tests_share_a_name():
+    """Pytest imports them by their names alone, and stops where two are the same."""
+    names = Counter(path.name for path in tracked_files() if path.name.startswith("test_"))
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_no_file_is_larger_than_a_mebibyte():
