@@ -26,6 +26,7 @@ from reelfit.memory.rungs import Rung
 from reelfit.models import make_model
 from reelfit.models.model import Network
 from reelfit.tasks import TASKS
+from reelfit.training.labelled import Labelled
 from reelfit.training.optimizer import make_optimizer
 from reelfit.training.rehearsal import Rehearsal
 from reelfit.training.step import ExactStep
@@ -106,7 +107,7 @@ def predicted_and_measured() -> Row:
         for size in (64, 112, 160):
             rehearsal = Rehearsal(
                 build=lambda name=name: built(name),  # type: ignore[misc]
-                task=TASKS["classify"](2, None),  # type: ignore[call-arg]
+                objective=Labelled(TASKS["classify"](2, None)),  # type: ignore[call-arg]
                 frames=8,
                 size=(size, size),
                 device=torch.device("cuda"),

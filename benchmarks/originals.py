@@ -93,6 +93,7 @@ def training(*, exact: bool) -> None:
     from reelfit.models import make_model
     from reelfit.models.model import Network
     from reelfit.tasks import TASKS
+    from reelfit.training.labelled import Labelled
     from reelfit.training.optimizer import make_optimizer
     from reelfit.training.predicting import to_input
     from reelfit.training.rehearsal import Rehearsal
@@ -117,7 +118,7 @@ def training(*, exact: bool) -> None:
     task = TASKS["classify"](2, None)  # type: ignore[call-arg]
     profile = Rehearsal(
         build=lambda: model.build(num_outputs=2),
-        task=task,
+        objective=Labelled(task),
         frames=FRAMES,
         size=(SIZE, SIZE),
         device=cpu,

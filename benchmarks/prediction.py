@@ -29,13 +29,14 @@ def rehearsal(name: str, size: int) -> Any:
 
     from reelfit.models import MODELS
     from reelfit.tasks import TASKS
+    from reelfit.training.labelled import Labelled
     from reelfit.training.rehearsal import Rehearsal
 
     torch.set_num_threads(2)
     model = MODELS[name]()
     return Rehearsal(
         build=lambda: model.build(num_outputs=2),  # type: ignore[attr-defined]
-        task=TASKS["classify"](2, None),  # type: ignore[call-arg]
+        objective=Labelled(TASKS["classify"](2, None)),  # type: ignore[call-arg]
         frames=FRAMES,
         size=(size, size),
         device=torch.device("cpu"),

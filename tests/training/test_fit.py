@@ -15,7 +15,7 @@ from reelfit.files import read_json_lines
 from reelfit.memory.allocator import child_environment
 from reelfit.memory.rungs import Rung, techniques_of
 from reelfit.training.checkpoint import SUFFIX
-from small_training import same_weights
+from small_training import Planted, same_weights
 
 
 def test_an_epoch_sees_every_sample_once_by_its_own_log(training):
@@ -103,7 +103,7 @@ def test_a_watch_that_finds_memory_nearly_full_cuts_the_next_step_finer(training
 def test_after_a_process_with_room_for_no_rung_the_next_one_begins_with_the_last(training):
     some = training("a", epochs=1)
     unlucky = some.fit()
-    unlucky._losses = no_memory
+    unlucky.objective = Planted(unlucky.objective, no_memory)
     with pytest.raises(Restart, match="planted"):
         unlucky.run()
     some.fit().run()
@@ -115,7 +115,7 @@ def test_after_a_process_with_room_for_no_rung_the_next_one_begins_with_the_last
 def test_too_little_memory_for_the_last_rung_of_a_fresh_process_is_an_error(training):
     some = training("a", epochs=1)
     fit = some.fit(rung=Rung(1, techniques_of(some.fit().network, torch.device("cpu"))[-1]))
-    fit._losses = no_memory
+    fit.objective = Planted(fit.objective, no_memory)
     with pytest.raises(OutOfMemoryError, match="one sample does not fit"):
         fit.run()
 

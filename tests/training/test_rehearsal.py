@@ -11,6 +11,7 @@ from reelfit.memory.profile import Profile
 from reelfit.models.naive_cnn import NaiveCNN
 from reelfit.tasks.classify import Classify
 from reelfit.training.averaging import Averages
+from reelfit.training.labelled import Labelled
 from reelfit.training.mixing import Mixing
 from reelfit.training.optimizer import Descent, make_optimizer
 from reelfit.training.rehearsal import Rehearsal
@@ -20,10 +21,15 @@ def small_network() -> nn.Module:
     return NaiveCNN(channels=(8, 16)).build(num_outputs=2)
 
 
-def rehearsed(*, build: Callable[[], nn.Module] = small_network, **recipe: Any) -> Profile:
+def rehearsed(
+    *,
+    build: Callable[[], nn.Module] = small_network,
+    mixing: Mixing | None = None,
+    **recipe: Any,
+) -> Profile:
     return Rehearsal(
         build=build,
-        task=Classify(2),
+        objective=Labelled(Classify(2), mixing=mixing),
         frames=2,
         size=(16, 16),
         device=torch.device("cpu"),

@@ -22,7 +22,6 @@ from reelfit.stages.variants import Variant, read_variants
 from reelfit.study import ModelChoice, Study
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import nn
 
     from reelfit.memory.profile import Profile
@@ -54,8 +53,8 @@ class Trained:
     """What training left."""
 
     progress: "Progress"
-    probabilities: "np.ndarray"
-    """Of the validation clips."""
+    predicted: Any
+    """Of the validation clips, by the objective."""
 
 
 def train_network(
@@ -74,7 +73,7 @@ def train_network(
     seed = seed_for(study.seed, "train", choice.id, fold)
     job = Job(choice, variant, fold, folder, seed, train, validation)
     found = train_job(run, study, job, context)
-    write_predictions(folder, validation, choice.id, fold, found.probabilities)
+    write_predictions(folder, validation, choice.id, fold, found.predicted[0])
     return {
         "num_train": train["video_id"].n_unique(),
         "num_validation": validation.height,
@@ -99,6 +98,8 @@ def train_job(run: Run, study: Study, job: Job, context: Context) -> Trained:
     from reelfit.models.model import Network
     from reelfit.training.fit import Fit
     from reelfit.training.journal import StepJournal
+    from reelfit.training.labelled import Labelled
+    from reelfit.training.mixing import Mixing
     from reelfit.training.optimizer import Descent
     from reelfit.training.rates import factors_of
     from reelfit.training.state import state_bytes
@@ -123,11 +124,12 @@ def train_job(run: Run, study: Study, job: Job, context: Context) -> Trained:
     device = device_within_limits(study, context)
     context.event("epoch", fold=job.fold, model=job.choice.id, **_epoch_facts(train, study))
     keep_embeddings(run, study, model, network.to(device), frames=job.variant.frames)
+    mixing = Mixing.asked_by(study.train, seed=job.seed)
     frames = job.variant.frames if job.variant.frames < study.clips.frames else None
     with ShardReader(Clips().folder(run, study)) as reader:
         fit = Fit(
             network=network,
-            task=task,
+            objective=Labelled(task, study.train.balance, mixing),
             settings=study.train,
             reader=reader,
             train=_training_set(train, study, frames),
@@ -155,11 +157,11 @@ def train_job(run: Run, study: Study, job: Job, context: Context) -> Trained:
         try:
             progress = fit.run()
             fit.use_best()
-            probabilities, _ = fit.predict(fit.validation)
+            predicted = fit.predict(fit.validation)
         except (UpdateError, OutOfMemoryError) as error:  # memory in pieces is whole in a fresh one
             last = isinstance(error, OutOfMemoryError) and fit.began_on_last_rung()
             raise Restart(str(error), on_last_rung=last) from None
-    return Trained(progress, probabilities)
+    return Trained(progress, predicted)
 
 
 def rung_of(run: Run, study: Study, job: Job, profile: "Profile", *, host_bytes: int) -> "Rung":

@@ -168,6 +168,7 @@ def _rehearse(
     from reelfit.models import make_model
     from reelfit.models.model import Network
     from reelfit.tasks import TASKS
+    from reelfit.training.labelled import Labelled
     from reelfit.training.mixing import Mixing
     from reelfit.training.optimizer import Descent
     from reelfit.training.rehearsal import Rehearsal
@@ -180,14 +181,13 @@ def _rehearse(
     device = device_within_limits(study, context)
     return Rehearsal(
         build=lambda: model.build(num_outputs=task.num_outputs),
-        task=task,
+        objective=Labelled(task, mixing=Mixing.asked_by(study.train, seed=study.seed)),
         frames=variant.frames,
         size=study.clips.height_width,
         device=device,
         precision=study.train.precision,
         descent=Descent.asked_by(study.train),
         averaged=study.train.ema is not None,
-        mixing=Mixing.asked_by(study.train, seed=study.seed),
     ).profile()
 
 

@@ -1,36 +1,30 @@
 """The training loop, from its first step or from any checkpoint to its end."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Float, Float64
-from torch import Tensor, nn
+from torch import nn
 
-from reelfit.data.batches import Batch, batches
 from reelfit.data.seeds import seed_for
 from reelfit.data.shards import ShardReader
 from reelfit.errors import Interrupted, OutOfMemoryError, Restart
 from reelfit.memory.census import largest_kept
 from reelfit.memory.release import release
 from reelfit.memory.rungs import Rung, rung_below, smaller_rung, techniques_of
-from reelfit.tasks.task import Task
 from reelfit.training.archive import Archive
 from reelfit.training.averaging import Averages
 from reelfit.training.journal import StepJournal
-from reelfit.training.mixing import Mixing, as_input, mixed_batch, take_mixed
+from reelfit.training.objective import Drawn, Epoch, Objective
 from reelfit.training.optimizer import Descent, make_optimizer, set_rate
-from reelfit.training.order import order_of
+from reelfit.training.parts import Parts
 from reelfit.training.precision import autocast_dtype
-from reelfit.training.predicting import ClipSet, Predictor
 from reelfit.training.schedule import Schedule
 from reelfit.training.settings import TrainSettings
-from reelfit.training.splitting import take_samples
 from reelfit.training.state import Progress
 from reelfit.training.step import ExactStep, Shortage, StepOutcome
 from reelfit.training.stopping import watch
@@ -47,12 +41,12 @@ class Fit:
     """
 
     network: nn.Module
-    task: Task
+    objective: Objective
     settings: TrainSettings
     reader: ShardReader
-    train: ClipSet
-    validation: ClipSet
-    watched: ClipSet | None
+    train: Sized
+    validation: Sized
+    watched: Sized | None
     checkpoints: Path
     seed: int
     device: torch.device
@@ -93,24 +87,14 @@ class Fit:
         self._take_less_after_deaths()
         self._go_back_to_checkpoint()
         step = self._make_step()
-        steps_per_epoch = -(-len(self.train.targets) // settings.effective_batch)
+        steps_per_epoch = -(-len(self.train) // settings.effective_batch)
         schedule = Schedule.asked_by(settings, total_steps=steps_per_epoch * settings.epochs)
         saved = time.monotonic()
         state = self.progress
         while state.epoch < settings.epochs and not state.stopped:
-            order = order_of(
-                self.train, balance=settings.balance, seed=self.seed, epoch=state.epoch
-            )
-            for batch, position in batches(
-                self.train.source(self.reader, epoch=state.epoch),
-                order,
-                size=settings.effective_batch,
-                start=state.position,
-                ahead_bytes=self.ahead_bytes,
-                pinned=self.device.type == "cuda",
-            ):
-                self._one_step(step, batch, schedule)
-                del batch  # or two would be alive while the next one is read
+            for drawn, position in self.objective.draw(self.train, self.reader, self._epoch()):
+                self._one_step(step, drawn, schedule)
+                del drawn  # or two would be alive while the next one is read
                 state.position = position
                 self.on_progress(state.step, schedule.total_steps)
                 release(settings.release, steps=state.step, steps_per_epoch=steps_per_epoch)
@@ -123,6 +107,17 @@ class Fit:
             self._end_epoch()
             saved = time.monotonic()
         return state
+
+    def _epoch(self) -> Epoch:
+        """The rest of the epoch that training stands in."""
+        return Epoch(
+            number=self.progress.epoch,
+            size=self.settings.effective_batch,
+            seed=self.seed,
+            start=self.progress.position,
+            ahead_bytes=self.ahead_bytes,
+            pinned=self.device.type == "cuda",
+        )
 
     def _make_ready(self) -> None:
         """Network, optimizer and averages with all that they will hold, and their archive."""
@@ -137,41 +132,27 @@ class Fit:
         )
         if settings.ema is not None:
             self._averages = Averages.begin(self.network, decay=settings.ema)
-        self.mixing = Mixing.asked_by(settings, seed=self.seed)
         self.archive = Archive(
             self.checkpoints, self.metrics_file, self.network, self.optimizer, self._averages
         )
 
-    def _one_step(self, step: ExactStep, batch: Batch, schedule: Schedule) -> None:
+    def _one_step(self, step: ExactStep, drawn: Drawn, schedule: Schedule) -> None:
         state = self.progress
         torch.manual_seed(seed_for(self.seed, "step", state.step))  # dropout: no state to save
         set_rate(self.optimizer, schedule.rate_at(state.step))
         self.network.train()
         self._choose_rung(step)
-        samples = self._samples_of(batch)
-        self._in_hand = samples
-        outcome = None if self.journal.was_skipped(state.step) else self._try_step(step, samples)
+        self._in_hand = drawn.samples
+        skipped = self.journal.was_skipped(state.step)
+        outcome = None if skipped else self._try_step(step, drawn.samples)
         if outcome is None:
-            self._skip(step, batch)
+            self._skip(step, drawn)
         else:
             state.epoch_loss_sum += outcome.loss * outcome.samples
             state.epoch_samples += outcome.samples
         state.step += 1
         state.micro_batch, state.technique = step.rung.micro_batch, step.rung.technique
         self._in_hand = None  # or two would be alive while the next one is read
-
-    def _samples_of(self, batch: Batch) -> tuple[Any, ...]:
-        """Clips and targets of a step, and how they are mixed, where the study asks for it."""
-        targets = torch.from_numpy(self.train.targets[batch.rows])
-        if self.mixing is None:
-            return batch.clips, targets
-        mixture = self.mixing.draw(
-            epoch=self.progress.epoch,
-            position=self.progress.position,
-            samples=len(batch.rows),
-            size=(batch.clips.shape[-2], batch.clips.shape[-1]),
-        )
-        return mixed_batch(batch.clips, self.task.soft_targets(targets), mixture)
 
     def began_on_last_rung(self) -> bool:
         """Whether no cut is finer, and no larger one has left anything in this process."""
@@ -201,7 +182,7 @@ class Fit:
             return rung
         return Rung(rung.micro_batch, techniques[-1])
 
-    def _try_step(self, step: ExactStep, samples: tuple[Any, ...]) -> StepOutcome | None:
+    def _try_step(self, step: ExactStep, samples: Any) -> StepOutcome | None:
         try:
             return step(samples)
         except OutOfMemoryError as error:
@@ -215,12 +196,12 @@ class Fit:
         self._save_rung(step.rung)
         raise Restart(message)
 
-    def _skip(self, step: ExactStep, batch: Batch) -> None:
+    def _skip(self, step: ExactStep, drawn: Drawn) -> None:
         """Gives the samples up, as the study asked: each is a row, none is in any mean."""
-        at, given_up = self.progress.step, len(batch.rows)
+        at, given_up = self.progress.step, len(drawn.rows)
         if self.journal.was_skipped(at):  # before a kill, and told
             return
-        self.on_event("samples_skipped", step=at, samples=given_up, clips=batch.rows.tolist())
+        self.on_event("samples_skipped", step=at, samples=given_up, clips=drawn.rows.tolist())
         self.journal.write(
             at, epoch=self.progress.epoch, samples=0, rung=step.rung, skipped=given_up
         )
@@ -260,34 +241,26 @@ class Fit:
             state.stopped = True
         self.archive.end_epoch(state, keep=self.settings.keep_epochs)
 
-    def judge(self, clips: ClipSet) -> dict[str, float | None]:
-        """The mean loss over ``clips`` and every metric of the task."""
-        probabilities, losses = self.predict(clips)
-        mean = float(losses.mean())
-        return {"loss": mean, **self.task.metrics(clips.targets, probabilities)}
+    def judge(self, samples: Sized) -> dict[str, float | None]:
+        """The mean loss over ``samples`` and every metric of the objective."""
+        return self.objective.measure(self.predict(samples), samples)
 
-    def predict(
-        self, clips: ClipSet
-    ) -> tuple[Float64[np.ndarray, "clip output"], Float64[np.ndarray, " clip"]]:
-        """Probabilities and losses of ``clips``, by the weights as they stand or their averages.
+    def predict(self, samples: Sized) -> Any:
+        """What the objective predicts of ``samples``, by the weights as they stand or averages.
 
         Raises:
-            OutOfMemoryError: one clip does not fit.
+            OutOfMemoryError: one sample does not fit.
         """
         state = self.progress
-        predictor = Predictor(
-            self.network,
-            self.task,
-            self.reader,
-            self.device,
+        parts = Parts(
             size=state.predict_batch or max(state.micro_batch, 1),
             on_shortage=lambda size, said: self.on_event(
                 "out_of_memory_predicting", clips=size, message=said
             ),
         )
         with self._weights_that_predict():
-            found = predictor(clips)
-        state.predict_batch = predictor.size
+            found = self.objective.predict(self.network, samples, self.reader, self.device, parts)
+        state.predict_batch = parts.size
         return found
 
     def use_best(self) -> None:
@@ -314,7 +287,7 @@ class Fit:
         return ExactStep(
             self.network,
             self.optimizer,
-            self._losses,
+            self.objective.losses,
             settings.effective_batch,
             micro_batch=rung.micro_batch,
             technique=rung.technique,
@@ -323,7 +296,8 @@ class Fit:
             on_shortage=self._tell_shortage,
             on_split=self._write_split,
             on_update=self._update_averages,
-            split=take_samples if self.mixing is None else take_mixed,
+            split=self.objective.split,
+            count=self.objective.count,
             look=True,
             recover=settings.on_out_of_memory == "retry",
         )
@@ -352,10 +326,6 @@ class Fit:
     def _update_averages(self) -> None:
         if self._averages is not None:
             self._averages.update(self.network, step=self.progress.step)
-
-    def _losses(self, network: nn.Module, part: tuple[Any, ...]) -> Float[Tensor, " batch"]:
-        inputs, targets = as_input(part, self.device)
-        return self.task.losses(network(inputs), targets)
 
     def _tell(self, phase: str, measured: dict[str, float | None]) -> None:
         for metric, value in measured.items():

@@ -1,4 +1,4 @@
-"""Predictions of clips by the weights as they stand, in batches as large as memory allows."""
+"""What a network says of clips, each by itself."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +12,8 @@ from torch import Tensor, nn
 
 from reelfit.data.batches import Change, ClipSource
 from reelfit.data.shards import ShardReader
-from reelfit.errors import OutOfMemoryError
-from reelfit.memory.oom import is_out_of_memory, said_of
 from reelfit.tasks.task import Task
-from reelfit.training.recovery import release_failed_memory
+from reelfit.training.parts import Parts
 
 
 @dataclass(frozen=True)
@@ -31,24 +29,25 @@ class ClipSet:
     in_epoch: Callable[[int], Change] | None = None
     """What is done to the clips of an epoch when they are read."""
 
+    def __len__(self) -> int:
+        """How many clips there are."""
+        return len(self.targets)
+
     def source(self, reader: ShardReader, *, epoch: int | None = None) -> ClipSource:
         """The clips as they are seen in an epoch, counted from 0; without one, as they are."""
         change = self.in_epoch(epoch) if self.in_epoch and epoch is not None else None
         return ClipSource(reader, self.manifest, self.frames, change)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Predictor:
-    """Runs ``network`` on clips; ``size`` clips at once, fewer from when memory runs out."""
+    """Runs ``network`` on clips, as many at once as ``parts`` says."""
 
     network: nn.Module
     task: Task
     reader: ShardReader
     device: torch.device
-    size: int
-    on_shortage: Callable[[int, str], None] = lambda _size, _said: None
-    on_progress: Callable[[int, int], None] = lambda _done, _total: None
-    """Takes how many clips are done, of how many."""
+    parts: Parts
 
     def __call__(
         self, clips: ClipSet
@@ -58,7 +57,7 @@ class Predictor:
         Raises:
             OutOfMemoryError: one clip does not fit.
         """
-        found = self._in_batches(clips, self._judge)
+        found = self._in_parts(clips, self._judge)
         probabilities, losses = zip(*found, strict=True)
         return np.concatenate(probabilities), np.concatenate(losses)
 
@@ -69,55 +68,24 @@ class Predictor:
             OutOfMemoryError: one clip does not fit.
         """
         return np.concatenate(
-            self._in_batches(clips, lambda outputs, _targets: outputs.double().cpu().numpy())
+            self._in_parts(clips, lambda outputs, _targets: outputs.double().cpu().numpy())
         )
 
     def _judge(self, outputs: Tensor, targets: Int64[np.ndarray, " batch"]) -> tuple[Any, Any]:
         losses = self.task.losses(outputs, torch.from_numpy(targets).to(self.device))
         return self.task.probabilities(outputs), losses.double().cpu().numpy()
 
-    def _in_batches(self, clips: ClipSet, use: Callable[[Tensor, Any], Any]) -> list[Any]:
-        """What ``use`` makes of the outputs and targets of each batch."""
+    def _in_parts(self, clips: ClipSet, use: Callable[[Tensor, Any], Any]) -> list[Any]:
+        """What ``use`` makes of the outputs and targets of each part."""
         self.network.eval()
-        found: list[Any] = []
-        source, done = clips.source(self.reader), 0
-        while done < len(clips.targets):
-            targets = clips.targets[done : done + self.size]
-            made, said = self._try(source, done, targets, use)
-            if made is None:  # outside the except block, which would hold what failed
-                self._take_less(len(targets), said)
-                continue
-            found.append(made)
-            done += len(targets)
-            self.on_progress(done, len(clips.targets))
-        return found
+        source = clips.source(self.reader)
 
-    def _try(
-        self,
-        source: ClipSource,
-        begin: int,
-        targets: Int64[np.ndarray, " batch"],
-        use: Callable[[Tensor, Any], Any],
-    ) -> tuple[Any, str]:
-        try:
-            with torch.inference_mode():
-                batch = source.read(np.arange(begin, begin + len(targets)))
-                outputs = self.network(to_input(batch.clips, self.device)).float()
-                return use(outputs, targets), ""
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            return None, said_of(error)
+        def outputs_of(begin: int, end: int) -> Any:
+            batch = source.read(np.arange(begin, end))
+            outputs = self.network(to_input(batch.clips, self.device)).float()
+            return use(outputs, clips.targets[begin:end])
 
-    def _take_less(self, failed: int, said: str) -> None:
-        release_failed_memory()
-        if failed == 1:
-            raise OutOfMemoryError(
-                f"one clip does not fit into the memory given, even to be predicted: {said}. "
-                "Give more memory, or make clips.frames or clips.size smaller"
-            )
-        self.size = -(-failed // 2)
-        self.on_shortage(self.size, said)
+        return self.parts(len(clips), outputs_of)
 
 
 def to_input(

@@ -7,20 +7,17 @@ from typing import Any
 
 import psutil
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from reelfit.errors import OutOfMemoryError, UpdateError
 from reelfit.memory.profile import ProbedPass, Profile, TechniqueProfile, TracedPass
 from reelfit.memory.record import HostMemory, host_memory
 from reelfit.memory.rungs import Rung, techniques_of
 from reelfit.memory.trace import Traced, trace_step
-from reelfit.tasks.task import Task
-from reelfit.training.mixing import Mixing, as_input, mixed_batch, take_mixed
+from reelfit.training.objective import Objective
 from reelfit.training.optimizer import ADAMW, Descent, make_optimizer
 from reelfit.training.precision import autocast_dtype
 from reelfit.training.recovery import clean_shortage
-from reelfit.training.splitting import take_samples
 from reelfit.training.step import ExactStep
 
 PROBED = (1, 2)
@@ -31,13 +28,13 @@ PASSES = 2
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What is rehearsed: a network on a task, with clips of one shape.
+    """What is rehearsed: a network with an objective, on clips of one shape.
 
     What training imports should be imported before, or it is missing from the base.
     """
 
     build: Callable[[], nn.Module]
-    task: Task
+    objective: Objective
     frames: int
     size: tuple[int, int]
     """Height and width of a frame."""
@@ -46,7 +43,6 @@ class Rehearsal:
     descent: Descent = ADAMW
     averaged: bool = False
     """Whether a running average of the weights is kept."""
-    mixing: Mixing | None = None
 
     def profile(self) -> Profile:
         """Probes first, for what tracing imports would count as theirs.
@@ -98,11 +94,12 @@ class Rehearsal:
         step = ExactStep(
             network,
             optimizer,
-            self._losses,
+            self.objective.losses,
             effective_batch=PASSES * max(PROBED),
             autocast_dtype=autocast_dtype(self.precision, self.device),
             recover=False,
-            split=take_samples if self.mixing is None else take_mixed,
+            split=self.objective.split,
+            count=self.objective.count,
         )
         techniques = techniques_of(network, self.device)
         probed: dict[str, list[ProbedPass]] = {name: [] for name in techniques}
@@ -135,7 +132,7 @@ class Rehearsal:
         offloaded = technique == "offload"  # which a trace on the CPU would not see
         traced = trace_step(
             self.build,
-            self._losses,
+            self.objective.losses,
             self._make_batch,
             micro_batch=micro_batch,
             technique="plain" if offloaded else technique,
@@ -147,19 +144,8 @@ class Rehearsal:
         passing_bytes = traced.peak_bytes - traced.activations_bytes
         return replace(traced, activations_bytes=0, peak_bytes=passing_bytes)
 
-    def _losses(self, network: nn.Module, part: tuple[Any, ...]) -> Float[Tensor, " batch"]:
-        device = next(network.parameters()).device  # of a traced network it is the CPU
-        inputs, targets = as_input(part, device)
-        return self.task.losses(network(inputs), targets)
-
-    def _make_batch(self, samples: int) -> tuple[Any, ...]:
-        shape = (samples, self.frames, 3, *self.size)
-        clips = torch.randint(0, 256, shape, dtype=torch.uint8)
-        targets = torch.zeros(samples, dtype=torch.int64)
-        if self.mixing is None:
-            return clips, targets
-        mixture = self.mixing.draw(epoch=0, position=0, samples=samples, size=self.size)
-        return mixed_batch(clips, self.task.soft_targets(targets), mixture)
+    def _make_batch(self, samples: int) -> Any:
+        return self.objective.made_up(samples, frames=self.frames, size=self.size)
 
     def _held(self) -> int:
         if self.device.type == "cuda":

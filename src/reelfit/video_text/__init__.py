@@ -1,0 +1,1 @@
+"""Networks of videos and texts together: encoders, pooling, losses, captions."""
