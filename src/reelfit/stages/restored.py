@@ -131,7 +131,7 @@ def _in_parts(
     manifest = clips.select("shard", "offset", "bytes", "crc32")
     found, done = [], 0
     while done < manifest.height:
-        part = manifest[done : done + BATCHES * predictor.parts.size]
+        part = manifest[done : done + BATCHES * predictor.portions.size]
         nothing_known = np.zeros(part.height, dtype=np.int64)
         try:
             found.append(predict(ClipSet(part, nothing_known, frames)))
@@ -168,7 +168,7 @@ def _predictor(
     from reelfit.tasks import TASKS
     from reelfit.training.averaging import Averages
     from reelfit.training.checkpoint import load_checkpoint
-    from reelfit.training.parts import Parts
+    from reelfit.training.portions import Portions
     from reelfit.training.predicting import Predictor
     from reelfit.training.state import Progress, load_weights
 
@@ -202,7 +202,7 @@ def _predictor(
             task,
             reader,
             device,
-            Parts(
+            Portions(
                 size=progress.predict_batch or max(progress.micro_batch, 1),
                 on_shortage=lambda size, said: context.event(
                     "out_of_memory_predicting", clips=size, message=said

@@ -21,7 +21,7 @@ from reelfit.training.averaging import Averages
 from reelfit.training.journal import StepJournal
 from reelfit.training.objective import Drawn, Epoch, Objective
 from reelfit.training.optimizer import Descent, make_optimizer, set_rate
-from reelfit.training.parts import Parts
+from reelfit.training.portions import Portions
 from reelfit.training.precision import autocast_dtype
 from reelfit.training.schedule import Schedule
 from reelfit.training.settings import TrainSettings
@@ -252,15 +252,17 @@ class Fit:
             OutOfMemoryError: one sample does not fit.
         """
         state = self.progress
-        parts = Parts(
+        portions = Portions(
             size=state.predict_batch or max(state.micro_batch, 1),
             on_shortage=lambda size, said: self.on_event(
                 "out_of_memory_predicting", clips=size, message=said
             ),
         )
         with self._weights_that_predict():
-            found = self.objective.predict(self.network, samples, self.reader, self.device, parts)
-        state.predict_batch = parts.size
+            found = self.objective.predict(
+                self.network, samples, self.reader, self.device, portions
+            )
+        state.predict_batch = portions.size
         return found
 
     def use_best(self) -> None:

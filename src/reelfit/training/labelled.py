@@ -16,7 +16,7 @@ from reelfit.tasks.task import Task
 from reelfit.training.mixing import Mixing, as_input, mixed_batch, take_mixed
 from reelfit.training.objective import Drawn, Epoch, Objective
 from reelfit.training.order import Balance, order_of
-from reelfit.training.parts import Parts
+from reelfit.training.portions import Portions
 from reelfit.training.predicting import ClipSet, Predictor
 from reelfit.training.splitting import take_samples
 
@@ -78,9 +78,9 @@ class Labelled(Objective):
         samples: ClipSet,  # type: ignore[override]
         reader: ShardReader,
         device: torch.device,
-        parts: Parts,
+        portions: Portions,
     ) -> Predicted:
-        return Predictor(network, self.task, reader, device, parts)(samples)
+        return Predictor(network, self.task, reader, device, portions)(samples)
 
     @override
     def measure(

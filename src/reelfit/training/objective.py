@@ -11,7 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from reelfit.data.shards import ShardReader
-from reelfit.training.parts import Parts
+from reelfit.training.portions import Portions
 from reelfit.training.splitting import count_samples, take_samples
 
 
@@ -64,7 +64,7 @@ class Objective(ABC):
         samples: Sized,
         reader: ShardReader,
         device: torch.device,
-        parts: Parts,
+        portions: Portions,
     ) -> Any:
         """What the network says of ``samples``, in evaluation mode, by as many at once as fit.
 

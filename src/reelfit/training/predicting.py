@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from reelfit.data.batches import Change, ClipSource
 from reelfit.data.shards import ShardReader
 from reelfit.tasks.task import Task
-from reelfit.training.parts import Parts
+from reelfit.training.portions import Portions
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class ClipSet:
 
 @dataclass(frozen=True)
 class Predictor:
-    """Runs ``network`` on clips, as many at once as ``parts`` says."""
+    """Runs ``network`` on clips, as many at once as ``portions`` says."""
 
     network: nn.Module
     task: Task
     reader: ShardReader
     device: torch.device
-    parts: Parts
+    portions: Portions
 
     def __call__(
         self, clips: ClipSet
@@ -85,7 +85,7 @@ class Predictor:
             outputs = self.network(to_input(batch.clips, self.device)).float()
             return use(outputs, clips.targets[begin:end])
 
-        return self.parts(len(clips), outputs_of)
+        return self.portions(len(clips), outputs_of)
 
 
 def to_input(

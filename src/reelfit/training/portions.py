@@ -1,4 +1,4 @@
-"""Samples asked about in parts that are as large as memory allows."""
+"""Samples asked about in portions as large as memory allows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Made = TypeVar("Made")
 
 
 @dataclass
-class Parts:
+class Portions:
     """``size`` samples at once, fewer from when memory runs out."""
 
     size: int
