@@ -1,0 +1,1 @@
+"""Videos and texts in one space: the network, its losses, and captions."""
