@@ -86,7 +86,8 @@ class Tokenizer:
             raise StudyError(f"weights: {folder} has no tokenizer: {', '.join(_VOCABULARIES)}")
         with library() as transformers:
             try:
-                found = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+                kinds = transformers.AutoTokenizer
+                found = kinds.from_pretrained(folder, local_files_only=True)
                 rules = found.backend_tokenizer.to_str()
             except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
                 said = str(error).strip().partition("\n")[0] or type(error).__name__
