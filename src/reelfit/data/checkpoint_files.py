@@ -9,6 +9,10 @@ from reelfit.files import digest, file_digest
 
 CONFIGURATION = "config.json"
 PREPROCESSORS = ("video_preprocessor_config.json", "preprocessor_config.json")
+TOKENIZERS = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.txt", "vocab.json", "merges.txt"),
+)
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 """Files that run no code when they are read; others are not taken."""
 
@@ -49,7 +53,7 @@ def checkpoint_digest(weights: str) -> str:
         folder = find_checkpoint(weights)
     except StudyError:
         return ""
-    names = (CONFIGURATION, *PREPROCESSORS, *WEIGHTS)
+    names = (CONFIGURATION, *PREPROCESSORS, *TOKENIZERS, *WEIGHTS)
     files = sorted(path for name in names for path in folder.glob(name))
     return digest([[path.name, _known_digest(path, *_state_of(path))] for path in files])
 
@@ -86,7 +90,7 @@ def _fetch(name: str) -> Path:
         snapshot_download,
         owner,
         revision=revision or None,
-        allow_patterns=[CONFIGURATION, *PREPROCESSORS, *WEIGHTS],
+        allow_patterns=[CONFIGURATION, *PREPROCESSORS, *TOKENIZERS, *WEIGHTS],
     )
     try:
         known = Path(fetch(local_files_only=True))

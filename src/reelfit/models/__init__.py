@@ -1,7 +1,7 @@
 """The models: one file each, one row each."""
 
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
@@ -31,6 +31,9 @@ from reelfit.models.vivit import ViViT
 from reelfit.models.vjepa2 import VJEPA2
 from reelfit.models.x3d import X3D
 from reelfit.models.xgboost_on import XGBoostOn
+from reelfit.settings import Settings
+
+Chosen = TypeVar("Chosen", bound=Settings)
 
 MODELS: Final[dict[str, type[Model]]] = {
     "cnn_gru": CnnGru,
@@ -79,7 +82,15 @@ def make_model(name: str, options: dict[str, Any]) -> Model:
     Raises:
         StudyError: no such model or option; names the nearest.
     """
-    kind = kind_of(name)
+    return with_options(kind_of(name), name, options, place="models")
+
+
+def with_options(kind: type[Chosen], name: str, options: dict[str, Any], *, place: str) -> Chosen:
+    """The part ``name`` of a study with its options; ``place`` is where the study chooses it.
+
+    Raises:
+        StudyError: no such option, or not this value; names the nearest.
+    """
     try:
         return kind(**options)
     except ValidationError as error:
@@ -89,7 +100,7 @@ def make_model(name: str, options: dict[str, Any]) -> Model:
             known = list(kind.model_fields)
             near = get_close_matches(option, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-            raise StudyError(f"models: {name} has no option {option}; {hint}") from None
-        place = ".".join([name, option] if option else [name])
+            raise StudyError(f"{place}: {name} has no option {option}; {hint}") from None
+        where = ".".join([name, option] if option else [name])
         said = first["msg"].removeprefix("Value error, ")
-        raise StudyError(f"models: {place}: {said}") from None
+        raise StudyError(f"{place}: {where}: {said}") from None

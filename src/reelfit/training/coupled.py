@@ -15,6 +15,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from reelfit.training.parts import PartLosses
+
 Pass = Callable[[int], Tensor]
 """The summed losses of one part of the batch, by its number."""
 
@@ -73,10 +75,10 @@ class _Reached(Exception):  # noqa: N818  no error: the layer asked for was reac
         self.inputs = inputs
 
 
-def accumulate_exactly(layers: Sequence[_BatchNorm], losses: Pass, parts: int) -> float:
-    """The summed loss of all parts, its gradient accumulated, running statistics updated once.
+def accumulate_exactly(layers: Sequence[_BatchNorm], of: PartLosses) -> float:
+    """The scaled loss of the batch, its gradient accumulated, running statistics updated once.
 
-    ``losses`` runs the model on one part and must draw the same random numbers each time. The cost
+    Each pass over a part must draw the same random numbers, and so its cut has a seed. The cost
     is a forward pass per layer for the statistics, and a forward and backward pass per layer for
     the gradient that flows through them. Memory: the graph of one part.
 
@@ -86,6 +88,7 @@ def accumulate_exactly(layers: Sequence[_BatchNorm], losses: Pass, parts: int) -
     Source: Ioffe and Szegedy, Batch Normalization (2015); the gradient by the chain rule over the
     statistics, last layer first.
     """
+    losses, parts = of.of_part, len(of.cut.bounds)
     order = _order_of_use(layers, losses)
     known: dict[_BatchNorm, _Statistics] = {}
     for layer in order:
@@ -93,12 +96,8 @@ def accumulate_exactly(layers: Sequence[_BatchNorm], losses: Pass, parts: int) -
     for statistics in known.values():
         statistics.mean.requires_grad_()
         statistics.variance.requires_grad_()
-    total = 0.0
     with _replaced(order, known):
-        for part in range(parts):
-            loss = losses(part)
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += float(loss.detach())
+        total = of.accumulate()
     for layer in reversed(order):
         _through_statistics(layer, known, losses, parts)
     for layer in order:

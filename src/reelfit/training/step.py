@@ -7,28 +7,25 @@ from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from reelfit.errors import DivergenceError, OutOfMemoryError, UpdateError
 from reelfit.memory.allocator import map_large_blocks
 from reelfit.memory.budget import parse_size
 from reelfit.memory.census import largest_tensors
 from reelfit.memory.limits import limit_gpu_memory, limit_host_memory
+from reelfit.memory.meter import Meter
 from reelfit.memory.oom import is_out_of_memory, said_of
-from reelfit.memory.plan import HEADROOM, samples_that_fit
-from reelfit.memory.record import host_memory, peak_restarts, peak_since_restart, restart_peak
 from reelfit.memory.rungs import Rung, applied, rung_below, techniques_of
+from reelfit.training.across import Across, CachedGradient
 from reelfit.training.coupled import accumulate_exactly, coupled_layers, frozen
+from reelfit.training.first_rung import PROBED, first_rung
 from reelfit.training.optimizer import allocate_state
+from reelfit.training.parts import Cut, Losses, OwnLosses, PartLosses
 from reelfit.training.recovery import Start, clean_shortage, release_failed_memory
 from reelfit.training.splitting import count_samples, take_samples
 
-Losses = Callable[[nn.Module, Any], Float[Tensor, " batch"]]
-"""Takes the model and some samples of a batch; gives one loss per sample, not their mean."""
 Coupling = Literal["exact", "freeze", "accept"]
-PROBED = (2, 4)
-"""Samples of the passes by which a first step is planned; more than one, for batch norm's sake."""
 COSTLY_LAYERS = 8
 """Batch norm layers from which on an exact split, a pass for each, has to be asked for."""
 
@@ -88,7 +85,7 @@ class ExactStep:
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    losses: Losses
+    losses: Losses | None
     effective_batch: int
     memory: str | int | None = None
     _: KW_ONLY
@@ -99,6 +96,8 @@ class ExactStep:
     scaler: "torch.amp.GradScaler | None" = None
     scheduler: Any = None
     coupling: Coupling | None = None
+    across: Across | None = None
+    """In place of ``losses``: a loss that couples the samples, with the whole batch's gradient."""
     recover: bool = True
     """False raises OutOfMemoryError the first time, for those who would rather skip a batch."""
     split: Callable[[Any, int, int], Any] = take_samples
@@ -113,8 +112,11 @@ class ExactStep:
     """Called when the weights have changed; memory that runs out in it is an UpdateError too."""
 
     def __post_init__(self) -> None:
+        if (self.losses is None) == (self.across is None):
+            raise ValueError("give losses, or across in their place")
         self.device = next(self.model.parameters()).device
         self.techniques = techniques_of(self.model, self.device)
+        self.meter = Meter(self.device)
         self.rung = Rung(self.micro_batch or self.effective_batch, self.technique)
         self._shortage: Shortage | None = None
         allocate_state(self.optimizer)
@@ -152,7 +154,7 @@ class ExactStep:
                 if self._can_be_probed():
                     self._plan(start, batch, self._to_plan)
                 self._to_plan = None
-            self._restart_peak()
+            self.meter.restart_peak()
         retries = 0
         while (done := self._attempt(batch, samples)) is None:
             # Outside the except block: inside, the traceback would hold the failed graph.
@@ -168,49 +170,37 @@ class ExactStep:
             technique=self.rung.technique,
             retries=retries,
             grad_norm=grad_norm,
-            peak_bytes=self._peak(),
+            peak_bytes=self.meter.peak_bytes(),
         )
 
     def _plan(self, start: Start, batch: Any, budget_bytes: int) -> None:
-        """Takes the micro-batch that fits by what a few samples need, before a large one is tried.
+        technique = self.rung.technique
 
-        Where memory is full to the brim, libraries below torch may crash instead of failing: oneDNN
-        compiles code for each shape, and runs what it could not allocate.
-        """
-        most, rung = self.effective_batch, self.rung
-        found: list[int] = []
-        reserved, for_a_shape = self._untouched(), 0
-        for few in PROBED:
-            before = self._untouched()
-            self.rung = Rung(few, rung.technique)
-            part = self.split(batch, 0, few)
-            for _ in range(2):  # in the first pass of a shape, libraries take what they keep
-                self._restart_peak()
-                held = self._held()
-                fitted = self._attempt(part, few) is not None
-                needed = self._peak() - held
-                self.optimizer.zero_grad(set_to_none=True)
-                start.restore(self.model, self.scaler)
-                if not fitted:
-                    break
-            if not fitted:
+        def fits(rung: Rung) -> bool:
+            self.rung = rung
+            return self._attempt(batch, rung.micro_batch) is not None
+
+        def forget() -> None:
+            failed, self._shortage = self._shortage is not None, None
+            self.optimizer.zero_grad(set_to_none=True)
+            start.restore(self.model, self.scaler)
+            if failed:
                 release_failed_memory()
-                most = max(few // 2, 1)
-                break
-            found.append(needed)
-            for_a_shape = max(for_a_shape, self._untouched() - before)
-        if len(found) == len(PROBED):
-            gradients = sum(p.nbytes for p in self.model.parameters() if p.requires_grad)
-            kept = self._held() + gradients + self._untouched() - reserved + for_a_shape
-            room = (budget_bytes - kept) * (1 - HEADROOM)
-            most = samples_that_fit(dict(zip(PROBED, found, strict=True)), int(room))
-        passes = -(-self.effective_batch // min(most, self.effective_batch))
-        self.rung = Rung(-(-self.effective_batch // passes), rung.technique)
+
+        self.rung = first_rung(
+            fits,
+            forget,
+            self.meter,
+            effective_batch=self.effective_batch,
+            technique=technique,
+            gradients_bytes=sum(p.nbytes for p in self.model.parameters() if p.requires_grad),
+            budget_bytes=budget_bytes,
+        )
 
     def _can_be_probed(self) -> bool:
         """Not where a batch that is cut costs passes more, or a peak cannot be measured."""
         coupled = self.coupling in (None, "exact") and bool(coupled_layers(self.model))
-        return not coupled and (self.device.type == "cuda" or peak_restarts())
+        return not coupled and self.meter.restarts
 
     def need_less(self) -> bool:
         """Takes the next rung, between steps, because memory is nearly full; False at the end."""
@@ -242,11 +232,7 @@ class ExactStep:
         size = min(self.rung.micro_batch, samples)
         bounds = [(b, min(b + size, samples)) for b in range(0, samples, size)]
         coupled = coupled_layers(self.model) if len(bounds) > 1 else []
-        if not coupled or self.coupling == "accept":
-            return self._sum_over(batch, bounds, samples)
-        if self.coupling == "freeze":
-            with frozen(coupled):
-                return self._sum_over(batch, bounds, samples)
+        exact = bool(coupled) and self.coupling in (None, "exact")
         if self.coupling is None and len(coupled) > COSTLY_LAYERS:
             raise ValueError(
                 f"a batch cut into {len(bounds)} couples its samples in {len(coupled)} batch norm "
@@ -254,37 +240,27 @@ class ExactStep:
                 f'{len(coupled) + 1} passes, "freeze" uses their running statistics, "accept" '
                 "normalises each part by itself; group norm in their place needs none of these"
             )
-        first = int(torch.randint(2**31, ()))
-
-        def losses_of(part: int) -> Tensor:
-            torch.manual_seed(first + part)  # every pass draws the same dropout
-            return self._loss(batch, *bounds[part], samples)
-
-        return self._unscaled(accumulate_exactly(coupled, losses_of, len(bounds)))
-
-    def _sum_over(self, batch: Any, bounds: list[tuple[int, int]], samples: int) -> float:
-        total = 0.0
-        for begin, end in bounds:
-            loss = self._loss(batch, begin, end, samples)
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += float(loss.detach())
-        return self._unscaled(total)
-
-    def _unscaled(self, loss: float) -> float:
+        parts = self._parts(batch, bounds, several_passes=exact or self.across is not None)
+        with frozen(coupled if self.coupling == "freeze" else []):
+            loss = accumulate_exactly(coupled, parts) if exact else parts.accumulate()
         return loss if self.scaler is None else loss / self.scaler.get_scale()
 
-    def _loss(self, batch: Any, begin: int, end: int, samples: int) -> Tensor:
-        with torch.autocast(
-            self.device.type, self.autocast_dtype, enabled=self.autocast_dtype is not None
-        ):
-            each = self.losses(self.model, self.split(batch, begin, end))
-            if each.shape != (end - begin,):
-                raise ValueError(
-                    f"losses of shape {tuple(each.shape)} for {end - begin} samples: give one loss "
-                    'per sample, as reduction="none" does, not their mean'
-                )
-            loss = each.sum() / samples
-        return loss if self.scaler is None else self.scaler.scale(loss)
+    def _parts(
+        self, batch: Any, bounds: list[tuple[int, int]], *, several_passes: bool
+    ) -> PartLosses:
+        cut = Cut(
+            lambda begin, end: self.split(batch, begin, end),
+            bounds,
+            lambda: torch.autocast(
+                self.device.type, self.autocast_dtype, enabled=self.autocast_dtype is not None
+            ),
+            lambda loss: loss if self.scaler is None else self.scaler.scale(loss),
+            seed=int(torch.randint(2**31, ())) if several_passes else None,
+        )
+        if self.across is not None:
+            return CachedGradient(self.model, self.across, cut)
+        assert self.losses is not None
+        return OwnLosses(self.model, self.losses, cut)
 
     def _clip(self, loss: float) -> float:
         """The gradient's norm, with the gradient clipped."""
@@ -310,7 +286,7 @@ class ExactStep:
         with clean_shortage("while a failed step was undone"):
             start.restore(self.model, self.scaler)
             release_failed_memory()
-            self._restart_peak()  # the failed attempt filled the budget; the step may not
+            self.meter.restart_peak()  # the failed attempt filled the budget; the step may not
         rung = Rung(min(self.rung.micro_batch, samples), self.rung.technique)
         below = rung_below(rung, self.techniques) if self.recover else None
         with clean_shortage("while a shortage was written down"):
@@ -345,27 +321,3 @@ class ExactStep:
             f"memory ran out while the optimizer changed the weights: {message}. Some of them have "
             "changed and some have not: load the last checkpoint, and give more memory"
         )
-
-    def _restart_peak(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
-        else:
-            restart_peak()
-
-    def _held(self) -> int:
-        if self.device.type == "cuda":
-            return torch.cuda.memory_allocated(self.device)
-        return host_memory().rss_bytes
-
-    def _untouched(self) -> int:
-        """What is reserved and not resident, which a limit on the data segment counts all the same.
-
-        It is the code that oneDNN compiles for each shape, above all.
-        """
-        now = host_memory()
-        return 0 if self.device.type == "cuda" else now.data_bytes - now.rss_bytes
-
-    def _peak(self) -> int:
-        if self.device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self.device)
-        return peak_since_restart()
