@@ -251,13 +251,14 @@ def _hidden(path: Path, folder: Path) -> bool:
 
 def _one_per(rows: pl.DataFrame, source: str, *, of: str, what: str, rule: str) -> None:
     """Looks whether all rows of one value of the column ``of`` have one value of ``what``."""
+    named = pl.col("path" if of == "file" else of).first().alias("named")
     several = (
-        rows.group_by(of, maintain_order=True)
-        .agg(pl.col(what).n_unique().alias("values"), "row", pl.col("path", "label").first())
+        rows.group_by(pl.col(of).alias("one"), maintain_order=True)
+        .agg(pl.col(what).n_unique().alias("values"), named, "row")
         .filter(pl.col("values") > 1)
     )
     if not several.is_empty():
-        name, where = several["path" if of == "file" else of][0], several["row"][0].to_list()
+        name, where = several["named"][0], several["row"][0].to_list()
         kind = "item" if rule.endswith("item") else what
         raise StudyError(
             f"{source}: {name} has different {kind}s in the rows {', '.join(map(str, where))} "

@@ -163,7 +163,7 @@ KFOLD_RESULTS = pa.DataFrameSchema(
     {
         "model": _TEXT,
         "fold": _FOLD,
-        "num_train": _positive(pl.Int64),
+        "num_train": pa.Column(pl.Int64, pa.Check.ge(0)),
         "num_validation": _positive(pl.Int64),
         "best_epoch": pa.Column(pl.Int32, pa.Check.ge(0)),
         "best_fold": pa.Column(pl.Boolean),
