@@ -73,6 +73,11 @@ class Run:
         facts: dict[str, Any] = read_json(self.file("run.json"))
         return facts
 
+    def folds(self) -> list[int]:
+        """The numbers of the folds whose videos are judged: 1 alone where one side is a test."""
+        numbers: list[int] = self.facts()["folds"]
+        return numbers
+
     def event(self, event: str, /, **facts: Any) -> None:
         """Adds a row to ``events.jsonl``."""
         line = {"timestamp": timestamp(), "event": event, **facts}

@@ -81,7 +81,9 @@ def carry_out(
 
 def _settle(study: Study, listing: Listing) -> dict[str, Any]:
     """What stays as it is for the whole run: sums depend on the number of threads."""
-    return {"classes": listing.classes, "threads": max(1, available_cores() // _workers(study))}
+    threads = max(1, available_cores() // _workers(study))
+    folds = listing.judged_folds(study.folds.count)
+    return {"classes": listing.classes, "folds": folds, "threads": threads}
 
 
 def _workers(study: Study) -> int:

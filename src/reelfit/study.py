@@ -38,11 +38,31 @@ class FeatureSettings(Settings):
 class FoldSettings(Settings):
     """How the videos are split for cross-validation."""
 
-    count: int = Field(default=5, ge=2, le=100)
+    count: int | None = Field(default=5, ge=2, le=100)
     """Folds; no group of videos ever stands on both sides of one."""
+    column: str | None = None
+    """The column of the table that says it instead: train, validation (val, valid) or test, or
+    whole numbers as folds. Rows of test are judged, those of validation where there are none."""
     near_duplicates: int | None = Field(default=6, ge=0, le=24)
     """Videos that look alike stay on one side, too: more than half of the frames compared differ by
     so many of the 64 bits of their fingerprints at the most; null: they are not looked for."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_way(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("column") is None:
+            return given
+        if given.get("count") is not None:
+            raise ValueError(
+                "give either count or column: the column says itself which folds there are"
+            )
+        return given | {"count": None}
+
+    @model_validator(mode="after")
+    def _some_way(self) -> "FoldSettings":
+        if self.count is None and self.column is None:
+            raise ValueError("give a count of folds, or the column that says them")
+        return self
 
 
 class EvaluateSettings(Settings):
@@ -113,8 +133,9 @@ def _model_choice(value: Any) -> Any:
 class Study(Settings):
     """One study: what is trained on what, within which memory."""
 
-    task: Literal["classify"] = "classify"
-    """What is learnt: classify gives each video one of the classes."""
+    task: Literal["classify", "retrieve"] = "classify"
+    """What is learnt: classify gives each video one of the classes; retrieve finds the texts of
+    videos, and the videos of texts."""
     name: str = Field(default="study", pattern=NAME, json_schema_extra=NO_EFFECT)
     """The experiment, which names the folder of its runs."""
     seed: int = Field(default=0, ge=0)

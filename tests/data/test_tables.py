@@ -26,7 +26,7 @@ def test_a_table_comes_back_as_it_was_written(tmp_path, name):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"fold": pl.Series([1, 0], dtype=pl.Int32)}, "column fold, row 2"),
+        ({"fold": pl.Series([1, -1], dtype=pl.Int32)}, "column fold, row 2"),
         ({"video_id": ["a" * 32, "b"]}, "column video_id, row 2"),
         ({"video_id": ["a" * 32, "a" * 32]}, "column video_id"),
         ({"fold": ["1", "2"]}, "column fold"),

@@ -21,6 +21,7 @@ from reelfit.study import Study
 NUM_VIDEOS, NUM_FOLDS = 60, 5
 TARGETS = np.arange(NUM_VIDEOS) % 2
 KEY = "k" * 64
+FACTS = {"classes": ["real", "tampered"], "folds": list(range(1, NUM_FOLDS + 1)), "threads": 1}
 
 
 def typed(rows: list[dict[str, Any]], schema: Any) -> pl.DataFrame:
@@ -88,7 +89,7 @@ class Judged:
         features.insert_column(0, folds["video_id"]).write_parquet(
             self.run.file("features.parquet")
         )
-        write_json(self.run.file("run.json"), {"classes": ["real", "tampered"], "threads": 1})
+        write_json(self.run.file("run.json"), FACTS)
         for model, skill in self.skills.items():
             self.predict(model, folds, skill)
         return self

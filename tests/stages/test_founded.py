@@ -11,10 +11,10 @@ from reelfit.stages.founded import members_of, require_founded
 from reelfit.study import Study
 
 
-def check(*models: Any, **more: Any) -> Study:
+def check(*models: Any, folds: int = 5, **more: Any) -> Study:
     study = Study.model_validate({"videos": {"table": "v.csv"}, "models": list(models), **more})
     made = {choice.id: make_model(choice.name, choice.options) for choice in study.models}
-    require_founded(study, made)
+    require_founded(study, made, folds=folds)
     return study
 
 
@@ -61,3 +61,11 @@ def test_a_search_cannot_have_options_of_what_comes_after_it():
     space = {"logistic_on_r2plus1d.inverse_penalty": [0.1, 1.0]}
     with pytest.raises(StudyError, match="when all searches have ended"):
         check("r2plus1d", {"logistic_on": "r2plus1d"}, search={"space": space})
+
+
+def test_an_ensemble_that_learns_needs_predictions_of_other_folds():
+    learning = {"name": "ensemble", "how": "stacked"}
+    with pytest.raises(StudyError, match="folds.column says one test alone") as told:
+        check("naive_cnn", "r2plus1d", learning, folds=1)
+    assert told.value.place == ("models", 2)
+    assert check("naive_cnn", "r2plus1d", "ensemble", folds=1).models[2].name == "ensemble"

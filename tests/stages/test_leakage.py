@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 import torch
 
+from reelfit.data.listing import Listing
 from reelfit.data.tables import DUPLICATES, FOLDS, read_table
 from reelfit.errors import RunError, StudyError
 from reelfit.memory.record import MemoryLog
@@ -101,11 +102,15 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def facts_of(listing: Listing, study: Study) -> dict[str, Any]:
+    return {"classes": listing.classes, "folds": listing.judged_folds(study.folds.count)}
+
+
 def run_until_split(folder: Path, *changes: str) -> tuple[Run, Study, dict[str, Any]]:
     """A run of its stages up to the folds, in this process, and what the split told."""
     study = read_study(folder / "study.yaml", changes=changes, environment={})
     listing = listing_of(study)
-    run = start_run(study, listing_digest=listing.digest, facts={"classes": listing.classes})
+    run = start_run(study, listing_digest=listing.digest, facts=facts_of(listing, study))
     told: dict[str, Any] = {}
     context = Context(
         key="0" * 64,
@@ -195,8 +200,8 @@ def tampered(split, tmp_path):
 
 
 def test_each_fold_of_a_run_has_its_videos_on_one_side(split):
-    run, study, _ = split
-    for fold in range(1, study.folds.count + 1):
+    run, *_ = split
+    for fold in run.folds():
         train, validation = sides_of(run, fold)
         assert not set(train["video_id"]) & set(validation["video_id"])
         assert not set(train["group"]) & set(validation["group"])

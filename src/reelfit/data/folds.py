@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from heapq import heapreplace
 
 import numpy as np
 import polars as pl
@@ -122,3 +123,29 @@ def assign_folds(
     for fold, (_, held) in enumerate(splitter.split(folds, targets, groups), 1):
         folds[held] = fold
     return [int(fold) for fold in folds]
+
+
+def assign_groups(groups: Sequence[str], *, count: int, seed: int) -> list[int]:
+    """The fold, from 1, in which each row is validated; no group in two of them.
+
+    Folds of about one number of rows, whatever the rows are: the largest groups first, each to the
+    fold that has the fewest, groups of one size in an order drawn by ``seed``.
+
+    Raises:
+        StudyError: there are fewer groups than folds.
+    """
+    sizes = Counter(groups)
+    if len(sizes) < count:
+        raise StudyError(
+            f"folds.count is {count}, but there are only {len(sizes)} groups of videos: use at "
+            f"most {max(len(sizes), 2)} folds{' and at least 2 groups' if len(sizes) < 2 else ''}"
+        )
+    names = sorted(sizes)
+    drawn = [names[place] for place in np.random.default_rng(seed).permutation(len(names))]
+    loads = [(0, fold) for fold in range(1, count + 1)]
+    fold_of = {}
+    for group in sorted(drawn, key=lambda name: -sizes[name]):
+        load, fold = loads[0]
+        fold_of[group] = fold
+        heapreplace(loads, (load + sizes[group], fold))
+    return [fold_of[group] for group in groups]

@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from reelfit.data.listing import TABLES
+from reelfit.data.table_reading import TABLES, check_separator
 from reelfit.settings import NAME, Settings
 
-_AS_IN_VIDEOS = ("path", "label", "group")
+_AS_IN_VIDEOS = ("separator", "path", "label", "group")
 """The columns that are called as in ``videos`` unless something else is said."""
 
 
@@ -24,6 +24,8 @@ class OtherVideos(Settings):
     """A folder with one folder per class, instead of a table."""
     root: Path | None = None
     """The folder that paths of the table start from; the table's own by default."""
+    separator: str | None = None
+    """What stands between the cells of a table of text; as in videos, if it is not said."""
     path: str = "path"
     """The column with the path of the video; as in videos, if it is not said."""
     label: str = "label"
@@ -38,6 +40,7 @@ class OtherVideos(Settings):
     def _one_source(self) -> "OtherVideos":
         if (self.table is None) == (self.folder is None):
             raise ValueError("give either a table or a folder of videos")
+        check_separator(self.separator)
         return self
 
 

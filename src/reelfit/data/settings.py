@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from reelfit.data.table_reading import check_separator
 from reelfit.settings import NO_EFFECT, Settings
 from reelfit.video.sample import SAMPLINGS
 
@@ -18,10 +19,19 @@ class VideosSettings(Settings):
     """A folder with one folder per class, instead of a table."""
     root: Path | None = Field(default=None, json_schema_extra=NO_EFFECT)
     """The folder that paths of the table start from; the table's own by default."""
+    separator: str | None = Field(default=None, json_schema_extra=NO_EFFECT)
+    """What stands between the cells of a table of text, one character or several, such as ; or ||;
+    null: a comma, in a .tsv a tab."""
     path: str = "path"
-    """The column with the path of the video."""
+    """The column with the path of the video: a file, or an array of frames in a .npy file or, as
+    clips.h5::videos/12, in an HDF5 file."""
     label: str = "label"
     """The column with the class of the video."""
+    text: str | None = None
+    """The column with a right text of the video, for the task retrieve."""
+    item: str | None = None
+    """The column of what several videos and texts belong to together, such as an examination; null:
+    each video by itself. For the task retrieve."""
     group: str | None = None
     """The column of what must stay on one side of a fold, such as the source; null: each alone."""
     on_damage: Literal["reject", "keep_whole_frames"] = "reject"
@@ -35,6 +45,11 @@ class VideosSettings(Settings):
     def _one_source(self) -> "VideosSettings":
         if (self.table is None) == (self.folder is None):
             raise ValueError("give either a table or a folder of videos")
+        return self
+
+    @model_validator(mode="after")
+    def _separates(self) -> "VideosSettings":
+        check_separator(self.separator)
         return self
 
 

@@ -71,13 +71,24 @@ FOLDS = pa.DataFrameSchema(
         "label": _TEXT,
         "target": _TARGET,
         "group": _TEXT,
-        "fold": _FOLD,
+        "fold": pa.Column(pl.Int32, pa.Check.ge(0)),
     },
     strict=True,
     ordered=True,
     name="folds",
 )
-"""One row per distinct video; ``fold`` is the one in which the video is validated, from 1."""
+"""One row per distinct video; ``fold`` is the one in which the video is validated, from 1; 0 where
+the user's table has it for training alone. ``target`` is the number of the class or of the item."""
+
+TEXTS = pa.DataFrameSchema(
+    {"item": _TEXT, "target": _TARGET, "text_id": _TARGET, "text": _TEXT},
+    strict=True,
+    ordered=True,
+    unique=["item", "text"],
+    name="texts",
+)
+"""One row per item and text that is right for it. ``target`` is the item's number, as in the table
+of folds, ``text_id`` that of the exact text: both from 0 in the order of the user's table."""
 
 DUPLICATES = pa.DataFrameSchema(
     {
@@ -152,7 +163,7 @@ KFOLD_RESULTS = pa.DataFrameSchema(
     {
         "model": _TEXT,
         "fold": _FOLD,
-        "num_train": _positive(pl.Int64),
+        "num_train": pa.Column(pl.Int64, pa.Check.ge(0)),
         "num_validation": _positive(pl.Int64),
         "best_epoch": pa.Column(pl.Int32, pa.Check.ge(0)),
         "best_fold": pa.Column(pl.Boolean),

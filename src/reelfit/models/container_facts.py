@@ -79,7 +79,7 @@ def _out_of_fold(
     from sklearn.base import clone
 
     found = np.zeros((len(targets), num_classes))
-    for fold in np.unique(folds):
+    for fold in np.unique(folds[folds > 0]):
         held = folds == fold
         shown = np.unique(targets[~held])
         if len(shown) == 1:  # of one class alone there is nothing to learn

@@ -123,12 +123,13 @@ def _drawings(content: ReportContent) -> dict[str, Any]:
 def _facts(content: ReportContent) -> list[tuple[str, str, str]]:
     """What was run, as (name, value, remark)."""
     folds, rejected = content.folds, content.rejected.height
+    judged = folds.filter(pl.col("fold") > 0)["fold"].n_unique()
     classes = len(content.classes)
     facts = [
         ("Videos", number(folds.height, 0), f"{count(folds['group'].n_unique(), 'group')}"),
         ("Classes", number(classes, 0), ", ".join(content.classes) if classes < 4 else ""),
         ("Models", number(len(ranked_models(content)), 0), ""),
-        ("Folds", number(folds["fold"].n_unique(), 0), "no group on two sides"),
+        ("Folds", number(judged, 0), "no group on two sides"),
         ("Rejected", number(rejected, 0), "with reasons below" if rejected else ""),
         ("Time", duration(content.elapsed_seconds), ""),
     ]

@@ -144,7 +144,7 @@ def folds_table(content: ReportContent) -> Table:
         by_fold = dict(content.folds.group_by("fold").agg(pl.n_unique(column)).iter_rows())
         total = content.folds[column].n_unique()
         body.append(_counts_row(f"All {name}", [by_fold[fold] for fold in folds], total))
-    columns = ["Class", *(f"Fold {fold}" for fold in folds), "Total"]
+    columns = ["Class", *(f"Fold {fold}" if fold else "Never" for fold in folds), "Total"]
     return Table("Videos that each fold validates; a group is never split.", columns, body)
 
 

@@ -90,7 +90,7 @@ class Check(Stage):
                 "parameters": parameters,
                 "variants": list(map(variant_values, variants)),
             }
-        require_founded(study, made)
+        require_founded(study, made, folds=len(run.folds()))
         write_json(run.file(MODELS), models)
         cuda = torch.cuda.is_available()
         context.event("device", device=torch.cuda.get_device_name() if cuda else "cpu")

@@ -24,21 +24,23 @@ from reelfit.stages.judging import Told, arrays, bootstrap
 ALL_FACTS = "all facts"
 
 
-def control_predictions(videos: pl.DataFrame, index: pl.DataFrame, *, seed: int) -> pl.DataFrame:
+def control_predictions(
+    videos: pl.DataFrame, index: pl.DataFrame, *, never_judged: pl.DataFrame, seed: int
+) -> pl.DataFrame:
     """Out-of-fold predictions by all facts, of the videos, folds and groups of ``videos``.
 
-    ``videos`` are predictions of any model with the ``path`` of each.
+    ``videos`` are predictions of any model with the ``path`` of each; ``never_judged`` has path,
+    target and fold of those that are for training alone.
     """
-    columns = fact_columns(_facts_of(videos, index))
-    targets, probabilities = arrays(videos)
+    columns, targets, folds = _shown(videos, never_judged, index)
     found = predict_by_facts(
         np.concatenate(list(columns.values()), axis=1),
         targets,
-        videos["fold"].cast(pl.Int64).to_numpy(),
-        num_classes=probabilities.shape[1],
+        folds,
+        num_classes=arrays(videos)[1].shape[1],
         seed=seed,
     )
-    return _with(videos, found)
+    return _with(videos, found[: videos.height])
 
 
 def facts_alone(
@@ -46,14 +48,14 @@ def facts_alone(
     index: pl.DataFrame,
     together: pl.DataFrame,
     *,
+    never_judged: pl.DataFrame,
     resamples: int,
     seed: int,
     on_progress: Told,
 ) -> pl.DataFrame:
     """The ROC AUC of ``together``, the control's predictions, and of each fact by itself."""
-    columns = fact_columns(_facts_of(videos, index))
-    targets, probabilities = arrays(videos)
-    folds, classes = videos["fold"].cast(pl.Int64).to_numpy(), probabilities.shape[1]
+    columns, targets, folds = _shown(videos, never_judged, index)
+    classes = arrays(videos)[1].shape[1]
 
     def row(fact: str, predictions: pl.DataFrame) -> dict[str, Any]:
         samples = bootstrap(predictions, metrics=("roc_auc",), resamples=resamples, seed=seed)
@@ -63,19 +65,22 @@ def facts_alone(
 
     rows = []
     for number, (fact, column) in enumerate(columns.items(), 1):
-        rows.append(row(fact, _with(videos, _by_one(column, targets, folds, classes))))
+        found = predict_by_one_fact(column, targets, folds, num_classes=classes)
+        rows.append(row(fact, _with(videos, found[: videos.height])))
         on_progress(number * resamples // len(columns))
     rows.sort(key=lambda found: -(found["value"] or 0.0))
     return frame_of([row(ALL_FACTS, together), *rows], CONTROL_FACTS)
 
 
-def _by_one(column: Columns, targets: Any, folds: Any, classes: int) -> Probabilities:
-    return predict_by_one_fact(column, targets, folds, num_classes=classes)
-
-
-def _facts_of(videos: pl.DataFrame, index: pl.DataFrame) -> pl.DataFrame:
+def _shown(
+    videos: pl.DataFrame, never_judged: pl.DataFrame, index: pl.DataFrame
+) -> tuple[dict[str, Columns], Any, Any]:
+    """Facts, target and fold of each of ``videos``, then of those that are never judged."""
+    rows = pl.concat([each.select("path", "target", "fold") for each in (videos, never_judged)])
     facts = index.select("path", *NUMBERS, *NAMES)
-    return videos.select("path").join(facts, on="path", how="left", maintain_order="left")
+    columns = fact_columns(rows.join(facts, on="path", how="left", maintain_order="left"))
+    targets, numbers = (rows[name].cast(pl.Int64).to_numpy() for name in ("target", "fold"))
+    return columns, targets, numbers
 
 
 def _with(videos: pl.DataFrame, probabilities: Probabilities) -> pl.DataFrame:

@@ -45,7 +45,7 @@ class Deep(Stage):
         return [
             Unit(self.name, f"{model}/fold_{fold}", 1, {"model": model, "fold": fold})
             for model in sorted(ids_of(run, "deep"))
-            for fold in range(1, study.folds.count + 1)
+            for fold in run.folds()
             if not is_whole(run.fold(model, fold), key)
         ]
 

@@ -43,11 +43,11 @@ class Ensembles(Stage):
 
     def units(self, run: Run, study: Study, listing: Listing, *, key: str) -> list[Unit]:
         """Ensembles that have no result under this key on some fold."""
-        count = study.folds.count
+        folds = run.folds()
         return [
-            Unit(self.name, model, count, {"model": model})
+            Unit(self.name, model, len(folds), {"model": model})
             for model in sorted(ids_of(run, "ensemble"))
-            if not all(is_whole(run.fold(model, fold), key) for fold in range(1, count + 1))
+            if not all(is_whole(run.fold(model, fold), key) for fold in folds)
         ]
 
     def work(self, run: Run, study: Study, unit: Unit, context: Context) -> None:
@@ -62,11 +62,11 @@ class Ensembles(Stage):
         model = make_model(choice.name, choice.options)
         assert isinstance(model, Ensemble)
         members = members_of(model, study, ensembles=ids_of(run, "ensemble"))
-        tables = [predictions_of(run, study, member) for member in members]
+        tables = [predictions_of(run, member) for member in members]
         videos, folds = tables[0], tables[0]["fold"].to_numpy()
         assert all(table["video_id"].equals(videos["video_id"]) for table in tables)
         said, targets = np.stack([arrays(table)[1] for table in tables]), arrays(videos)[0]
-        for fold in range(1, study.folds.count + 1):
+        for fold in run.folds():
             own = folds == fold
             weights = model.learn(
                 said[:, ~own], targets[~own], balanced=study.train.balance != "none"
@@ -86,7 +86,7 @@ class Ensembles(Stage):
         """How the members of each ensemble are put together on each fold, and an event of it."""
         found, ensembles = {}, ids_of(run, "ensemble")
         for model in [choice.id for choice in study.models if choice.id in ensembles]:
-            folds = range(1, study.folds.count + 1)
+            folds = run.folds()
             results = [read_json(run.fold(model, fold) / RESULT) for fold in folds]
             how, members = results[0]["how"], results[0]["of"]
             shares = [result["share"] for result in results]

@@ -81,7 +81,7 @@ class Evaluate(Stage):
         from reelfit.data.tables import KFOLD_RESULTS, PREDICTIONS, SUMMARY, write_table
 
         found = [evaluated(run, context.key, choice.id) for choice in study.models]
-        predictions = [predictions_of(run, study, choice.id) for choice in study.models]
+        predictions = [predictions_of(run, choice.id) for choice in study.models]
         control = evaluated(run, context.key, CONTROL)
         permutations = (
             [each.read("permutations") for each in found]
@@ -114,8 +114,8 @@ def _judge_model(run: Run, study: Study, unit: Unit, context: Context) -> None:
     from reelfit.stages.permuting import permutation_row
 
     model, how = unit.facts["model"], _how(study)
-    predictions = predictions_of(run, study, model)
-    results = judging.fold_results(predictions, model, results_of(run, study, model))
+    predictions = predictions_of(run, model)
+    results = judging.fold_results(predictions, model, results_of(run, model))
     samples = judging.bootstrap(
         predictions, **how, on_progress=lambda done: context.report_progress(done, unit.items)
     )
@@ -146,19 +146,22 @@ def _judge_control(run: Run, study: Study, unit: Unit, context: Context) -> None
     from reelfit.stages import judging
     from reelfit.stages.container_control import control_predictions, facts_alone
 
-    first = predictions_of(run, study, study.models[0].id)  # all models predict the same videos
+    first = predictions_of(run, study.models[0].id)  # all models predict the same videos
     index = pl.read_parquet(run.file("index.parquet"))
-    paths = pl.read_parquet(run.file("folds.parquet")).select("video_id", "path")
+    folds = pl.read_parquet(run.file("folds.parquet"))
+    paths = folds.select("video_id", "path")
     videos = first.join(paths, on="video_id", how="left", maintain_order="left")
-    together = control_predictions(videos, index, seed=seed_for(study.seed, "control"))
+    trained, seed = folds.filter(pl.col("fold") == 0), seed_for(study.seed, "control")
+    together = control_predictions(videos, index, never_judged=trained, seed=seed)
     facts = facts_alone(
         videos,
         index,
         together,
+        never_judged=trained,
         **_how(study),
         on_progress=lambda done: context.report_progress(done, unit.items),
     )
-    results = judging.fold_results(together, CONTROL, results_of(run, study, study.models[0].id))
+    results = judging.fold_results(together, CONTROL, results_of(run, study.models[0].id))
     samples = judging.bootstrap(together, metrics=("roc_auc",), **_how(study))
     tables = {
         "kfold_results": results,

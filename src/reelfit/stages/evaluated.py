@@ -8,7 +8,6 @@ import polars as pl
 from reelfit.errors import RunError
 from reelfit.files import read_json, write_whole
 from reelfit.runs import Run
-from reelfit.study import Study
 
 CONTROL = "container facts"
 """What the control is called in results; with its blank it is the name of no model."""
@@ -42,13 +41,13 @@ def evaluated(run: Run, key: str, model: str) -> Evaluated:
     return Evaluated(run.state / "evaluate" / key[:16] / model)
 
 
-def predictions_of(run: Run, study: Study, model: str) -> pl.DataFrame:
+def predictions_of(run: Run, model: str) -> pl.DataFrame:
     """The out-of-fold predictions of one model, by video_id.
 
     Raises:
         RunError: some are no numbers; names the model, its folds and the videos.
     """
-    folds = range(1, study.folds.count + 1)
+    folds = run.folds()
     parts = [pl.read_parquet(run.fold(model, fold) / "predictions.parquet") for fold in folds]
     predictions = pl.concat(parts).sort("video_id")
     finite = pl.col("probabilities").list.eval(pl.element().is_finite()).list.all()
@@ -69,7 +68,7 @@ def _what_is_broken(broken: pl.DataFrame, model: str, videos: pl.DataFrame) -> s
     )
 
 
-def results_of(run: Run, study: Study, model: str) -> dict[int, dict[str, Any]]:
+def results_of(run: Run, model: str) -> dict[int, dict[str, Any]]:
     """What training left of each fold of one model."""
-    folds = range(1, study.folds.count + 1)
+    folds = run.folds()
     return {fold: read_json(run.fold(model, fold) / "result.json") for fold in folds}

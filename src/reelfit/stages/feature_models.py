@@ -127,7 +127,7 @@ def gather_cuts(run: Run, study: Study, context: Context) -> None:
 
     found = []
     for choice in study.models:
-        files = [run.fold(choice.id, fold) / CUTS for fold in range(1, study.folds.count + 1)]
+        files = [run.fold(choice.id, fold) / CUTS for fold in run.folds()]
         parts = [pl.read_parquet(file) for file in files if file.exists()]
         found += parts
         if parts:

@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from reelfit.models.model import Model
 
 
-def require_founded(study: Study, made: "Mapping[str, Model]") -> None:
+def require_founded(study: Study, made: "Mapping[str, Model]", *, folds: int) -> None:
     """Looks at each of them; ``made`` has every model of the study by its id.
 
     Raises:
         StudyError: one asks for a model that is not there or that it cannot learn from, or a search
-            has options of it: what it learns from is there after all searches only.
+            has options of it: what it learns from is there after all searches only; or it learns
+            from the predictions of other folds, and there is one alone.
     """
     from reelfit.models.ensemble import Ensemble
     from reelfit.models.model import FeatureModel, Network, OnNetwork
@@ -37,6 +38,12 @@ def require_founded(study: Study, made: "Mapping[str, Model]") -> None:
         else:
             assert isinstance(model, Ensemble)
             _require_members(name, model, study, made, number)
+            if folds < 2 and model.how != "mean":
+                raise StudyError(
+                    f"models: {name}: how: {model.how} is learnt from the predictions of the other "
+                    "folds, and folds.column says one test alone: write how: mean",
+                    place=("models", number),
+                )
         searched = [] if study.search is None else study.search.space
         if any(place.partition(".")[0] == name for place in searched):
             raise StudyError(

@@ -9,11 +9,13 @@ from typing import Any, ClassVar, final
 
 import polars as pl
 
-from reelfit.data.folds import contradictions, join_groups, require_groups
+from reelfit.data.explicit_split import require_sides, require_together
+from reelfit.data.folds import assign_groups, contradictions, join_groups, require_groups
 from reelfit.data.listing import Listing
 from reelfit.errors import StudyError, VideoError
 from reelfit.files import digest, file_digest, write_whole
 from reelfit.runs import Run
+from reelfit.stages.duplicates import of_one_content
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.study import Study, what_matters
 
@@ -124,17 +126,28 @@ class Index(Stage):
 def _require_folds(index: pl.DataFrame, study: Study, listing: Listing) -> None:
     """What makes folds impossible by the table alone, told before hours of decoding."""
     torn = contradictions(index)
-    if not torn.is_empty():
+    alone = study.task == "retrieve" and study.videos.item is None  # one video under two names
+    if not torn.is_empty() and not alone:
         named = "; ".join(
             f"{', '.join(row['paths'])} ({' and '.join(row['labels'])})"
             for row in torn.head(10).iter_rows(named=True)
         )
+        what = "items" if study.task == "retrieve" else "labels"
         raise StudyError(
-            f"{torn.height} videos have the same content and different labels: {named}"
+            f"{torn.height} videos have the same content and different {what}: {named}"
         )
+    if listing.folds.width:
+        videos = index.join(listing.folds, on="path", how="left", maintain_order="left")
+        require_together(videos, of_one_content(index))
+        folds = listing.judged_folds(None)
+        where = str(study.videos.table)
+        require_sides(videos, folds=folds, classes=listing.classes, where=where)
+        return
     groups = join_groups(index["video_id"].to_list(), index["group"].to_list())
-    labels, count = index["label"].to_list(), study.folds.count
+    labels, count = index["label"].to_list(), len(listing.judged_folds(study.folds.count))
     require_groups(labels, groups, count=count, classes=listing.classes)
+    if study.task == "retrieve":
+        assign_groups(groups, count=count, seed=study.seed)
 
 
 def slice_size(items: int, *, most: int) -> int:

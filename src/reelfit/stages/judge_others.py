@@ -53,7 +53,7 @@ class JudgeOthers(Stage):
 
     def units(self, run: Run, study: Study, listing: Listing, *, key: str) -> list[Unit]:
         """The models that have said something of a set and are not judged under this key."""
-        items = study.evaluate.bootstrap * (study.folds.count + 1)
+        items = study.evaluate.bootstrap * (len(run.folds()) + 1)
         return [
             Unit(self.name, f"{other.name}/{model}", items, {"other": other.name, "model": model})
             for other in study.evaluate_on
@@ -74,7 +74,7 @@ class JudgeOthers(Stage):
                 on="video_id",
                 maintain_order="left",
             )
-            for fold in range(1, study.folds.count + 1)
+            for fold in run.folds()
         }
         told = evaluated(run, run.done("evaluate") or "", model)
         summary = pl.read_parquet(run.file("summary.parquet")).filter(pl.col("model") == model)
@@ -131,7 +131,7 @@ def _models(run: Run, study: Study, other: OtherVideos) -> list[str]:
     if judged_videos(inside, other).is_empty():
         return []
     for choice in study.models:
-        folds = range(1, study.folds.count + 1)
+        folds = run.folds()
         results = [inside.fold(choice.id, fold) / RESULT for fold in folds]
         if all(path.exists() and read_json(path)["predicts"] for path in results):
             found.append(choice.id)

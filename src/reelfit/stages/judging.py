@@ -190,15 +190,18 @@ def _subset_values(part: pl.DataFrame, *, resamples: int, seed: int) -> Iterator
 def adjust(predictions: pl.DataFrame) -> pl.DataFrame:
     """Each fold's predictions with a temperature and a threshold of the other folds' predictions.
 
-    Neither sees a label of the fold that it is used on.
+    Neither sees a label of the fold that it is used on. Where there is no other fold, the
+    probabilities stay as they are, and the most probable class decides.
     """
     parts = []
     for (fold,), own in predictions.group_by("fold", maintain_order=True):
-        targets, probabilities = arrays(predictions.filter(pl.col("fold") != fold))
-        temperature = fit_temperature(targets, probabilities)
+        others = predictions.filter(pl.col("fold") != fold)
         scores = arrays(own)[1]
-        threshold, decided = None, scores.argmax(1)
-        if scores.shape[1] == 2:
+        temperature, threshold, decided = 1.0, None, scores.argmax(1)
+        if not others.is_empty():
+            targets, probabilities = arrays(others)
+            temperature = fit_temperature(targets, probabilities)
+        if scores.shape[1] == 2 and not others.is_empty():
             threshold = choose_threshold(targets, probabilities[:, 1])
             decided = (scores[:, 1] >= threshold).astype(np.int64)
         softened = apply_temperature(scores, temperature).tolist()

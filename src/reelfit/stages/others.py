@@ -22,10 +22,13 @@ from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.stages.variants import MODELS
 from reelfit.study import Study
 
+PLACES = {"table", "folder", "root", "separator", "path", "label", "group"}
+"""What is said of each set as of the study's own videos."""
+
 
 def study_on(study: Study, other: OtherVideos) -> Study:
     """The study as if these were its videos: the same frames of them, and no copies."""
-    places = other.model_dump(include={"table", "folder", "root", "path", "label", "group"})
+    places = other.model_dump(include=PLACES)
     return study.model_copy(
         update={
             "videos": study.videos.model_copy(update=places),

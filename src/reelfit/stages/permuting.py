@@ -67,7 +67,7 @@ def _relabelled(study: Study, predictions: pl.DataFrame, on_progress: Told) -> V
 
 def _refitted(run: Run, study: Study, model: "FeatureModel", on_progress: Told) -> Values:
     """Fitted on each fold with permuted training labels, judged over all folds by the true ones."""
-    folds = range(1, study.folds.count + 1)
+    folds = run.folds()
     sides = [sides_with_features(run, model, fold) for fold in folds]
     classes = len(run.facts()["classes"])
     found = []

@@ -57,9 +57,9 @@ class PredictOthers(Stage):
         for other in study.evaluate_on:
             videos = usable_clips(run.on(other.name)).height
             for choice in study.models if videos else []:
-                if not has_checkpoints(run, study, choice.id):
+                if not has_checkpoints(run, choice.id):
                     continue
-                for fold in range(1, study.folds.count + 1):
+                for fold in run.folds():
                     folder = run.on(other.name).fold(choice.id, fold)
                     own = self._key(run, other, choice.id, fold)
                     if not is_whole(folder, own):

@@ -37,9 +37,9 @@ def checkpoint_of(run: Run, model: str, fold: int) -> Path | None:
     return next((path for path in found if path.exists()), None)
 
 
-def has_checkpoints(run: Run, study: Study, model: str) -> bool:
+def has_checkpoints(run: Run, model: str) -> bool:
     """Whether each fold of the model has one."""
-    folds = range(1, study.folds.count + 1)
+    folds = run.folds()
     return all(checkpoint_of(run, model, fold) for fold in folds)
 
 

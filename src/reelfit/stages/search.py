@@ -64,7 +64,7 @@ class Search(Stage):
         for choice in [choice for choice in study.models if choice.id in trained]:
             trials = count_trials(study.search, choice.id)
             variant = settled_rungs(run).get(choice.id, {}).get("variant", 0)
-            for fold in range(1, study.folds.count + 1):
+            for fold in run.folds():
                 if trials and not is_whole(folder_of(run, choice.id, fold), key_of(key, variant)):
                     facts = {"model": choice.id, "fold": fold, "variant": variant}
                     found.append(Unit(self.name, f"{choice.id}/fold_{fold}", trials, facts))
@@ -100,7 +100,7 @@ class Search(Stage):
 
         rows = []
         for choice in study.models:
-            for fold in range(1, study.folds.count + 1):
+            for fold in run.folds():
                 folder = folder_of(run, choice.id, fold)
                 if study.search is None or not (folder / RESULT).exists():
                     continue

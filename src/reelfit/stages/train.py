@@ -51,7 +51,7 @@ class Train(Stage):
         models = [choice for choice in study.models if choice.id in trained]
         for choice in sorted(models, key=lambda choice: choice.id in networks, reverse=True):
             variant = settled.get(choice.id, {}).get("variant", 0)
-            for fold in range(1, study.folds.count + 1):
+            for fold in run.folds():
                 if not is_whole(run.fold(choice.id, fold), key_of(key, variant)):
                     facts = {"model": choice.id, "fold": fold, "variant": variant}
                     found.append(Unit(self.name, f"{choice.id}/fold_{fold}", 1, facts))
@@ -88,7 +88,7 @@ class Train(Stage):
         require_no_leak(run)  # all folds may have stood before
         parts = []
         for choice in study.models:
-            for fold in range(1, study.folds.count + 1):
+            for fold in run.folds():
                 told = run.fold(choice.id, fold) / "metrics.jsonl"
                 parts.append(told.read_text() if told.exists() else "")
         write_text(run.file("metrics.jsonl"), "".join(parts))

@@ -46,7 +46,8 @@ def settle_videos(run: Run, inside: Run, *, most_bits: int | None) -> pl.DataFra
     by_group = dict(tainted.select("group", "with").iter_rows())
     alone = pl.col("shared").is_null() & pl.col("group").is_in(list(by_group))
     classes = run.facts()["classes"]
-    targets = [classes.index(label) for label in videos["label"]]
+    numbers = {label: number for number, label in enumerate(classes)}
+    targets = [numbers[label] for label in videos["label"]]
     table = videos.with_columns(
         pl.when(alone).then(pl.lit("group")).otherwise("shared").alias("shared"),
         pl.when(alone)
