@@ -141,7 +141,7 @@ def test_scaler_and_autocast_are_those_of_the_step(dtype):
     model, across, batch = network(dropout=0.4), Contrast(0.7), batch_of(13)
     _, wanted = after_step(model, batch, across, micro_batch=13, autocast_dtype=dtype)
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**8)
-    outcome, found = after_step(
+    _outcome, found = after_step(
         model, batch, across, micro_batch=13, autocast_dtype=dtype, scaler=scaler
     )
     assert_same_gradients(found, wanted, atol=2e-3)

@@ -289,7 +289,7 @@ class Fit:
         return ExactStep(
             self.network,
             self.optimizer,
-            self.objective.losses,
+            None if self.objective.across else self.objective.losses,
             settings.effective_batch,
             micro_batch=rung.micro_batch,
             technique=rung.technique,
@@ -298,6 +298,7 @@ class Fit:
             on_shortage=self._tell_shortage,
             on_split=self._write_split,
             on_update=self._update_averages,
+            across=self.objective.across,
             split=self.objective.split,
             count=self.objective.count,
             look=True,

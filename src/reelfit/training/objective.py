@@ -11,6 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from reelfit.data.shards import ShardReader
+from reelfit.training.across import Across
 from reelfit.training.portions import Portions
 from reelfit.training.splitting import count_samples, take_samples
 
@@ -44,6 +45,16 @@ class Objective(ABC):
     A set has a length; what else it has is between the objective and the stage that makes both.
     """
 
+    @property
+    def across(self) -> Across | None:
+        """A loss that couples the samples of a step; None where each has its own alone."""
+        return None
+
+    @property
+    def kept_bytes(self) -> int:
+        """What stays in memory of each sample while its step lasts, beside the batch itself."""
+        return 0
+
     @abstractmethod
     def draw(
         self, samples: Sized, reader: ShardReader, epoch: Epoch
@@ -55,7 +66,10 @@ class Objective(ABC):
 
     @abstractmethod
     def losses(self, network: nn.Module, part: Any) -> Float[Tensor, " batch"]:
-        """The loss of each sample of a part of a step, moved to the network's device first."""
+        """The loss of each sample of a part of a step, moved to the network's device first.
+
+        Where samples are coupled, as if the part were the whole step.
+        """
 
     @abstractmethod
     def predict(

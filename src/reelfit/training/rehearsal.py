@@ -72,7 +72,7 @@ class Rehearsal:
             optimizer_bytes=first.optimizer_bytes,
             averages_bytes=first.gradients_bytes if self.averaged else 0,
             buffers_bytes=first.buffers_bytes,
-            sample_bytes=first.batch_bytes,
+            sample_bytes=first.batch_bytes + self.objective.kept_bytes,
             techniques=tuple(
                 TechniqueProfile(name, tuple(map(_as_pass, traced[name])), tuple(probed[name]))
                 for name in probed
@@ -94,10 +94,11 @@ class Rehearsal:
         step = ExactStep(
             network,
             optimizer,
-            self.objective.losses,
+            None if self.objective.across else self.objective.losses,
             effective_batch=PASSES * max(PROBED),
             autocast_dtype=autocast_dtype(self.precision, self.device),
             recover=False,
+            across=self.objective.across,
             split=self.objective.split,
             count=self.objective.count,
         )

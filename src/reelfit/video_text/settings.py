@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from reelfit.settings import Settings
+from reelfit.video_text.ways import Beam, Way
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = (
@@ -55,15 +56,9 @@ class CaptionSettings(Settings):
     """The share of activations that is dropped in training."""
     smoothing: float = Field(default=0.1, ge=0, lt=1)
     """The share of each target that is spread evenly over all tokens."""
-    how: Literal["greedy", "beam", "nucleus"] = "beam"
-    """How captions are made: the likeliest token each time, the likeliest of several sequences, or
-    drawn by chance from the likeliest tokens."""
-    beams: int = Field(default=4, ge=1)
-    """Of beam: sequences that are followed side by side."""
-    top_p: float = Field(default=0.9, gt=0, le=1)
-    """Of nucleus: how much probability the tokens that are drawn from have together."""
-    temperature: float = Field(default=1.0, gt=0)
-    """Of nucleus: below 1 likely tokens become likelier."""
+    write: Way = Beam()
+    """How captions are written: ``{how: greedy}``, ``{how: beam, beams: 4}`` or ``{how: nucleus}``,
+    with a probability and a temperature."""
 
     @model_validator(mode="after")
     def _heads_divide(self) -> "CaptionSettings":
@@ -77,16 +72,29 @@ class MaskedSettings(Settings):
 
     weight: Weight = 1.0
     """What its loss counts, or from and to what over all steps."""
+    grid: int = Field(default=7, ge=2)
+    """A frame is cut into so many rows and columns of patches."""
     share: float = Field(default=0.5, gt=0, lt=1)
     """The share of the patches that is hidden, the same in all frames."""
-    patch: int = Field(default=16, ge=2)
-    """Height and width of a patch in pixels."""
+    steps: int = Field(default=4, ge=1)
+    """Means over time that are to be told of each patch."""
+    cells: int = Field(default=2, ge=1)
+    """Rows and columns of such means in each patch."""
+    hidden: int = Field(default=256, ge=8)
+    """Numbers inside the network that tells them."""
+
+    @model_validator(mode="after")
+    def _some_hidden(self) -> "MaskedSettings":
+        patches = self.grid**2
+        if not 0 < round(self.share * patches) < patches:
+            raise ValueError(f"a share of {self.share} of {patches} patches hides none or all")
+        return self
 
 
 class RetrieveSettings(Settings):
     """How videos and texts are brought into one space of embeddings."""
 
-    loss: Literal["info_nce", "siglip"] = "info_nce"
+    loss: Literal["info_nce", "sigmoid"] = "info_nce"
     """Which of a step's texts belongs to each video, and the other way (InfoNCE), or for each pair
     whether it belongs together (SigLIP)."""
     weight: Weight = 1.0
