@@ -15,6 +15,7 @@ from reelfit.stages.clips import Clips
 from reelfit.stages.deep import Deep
 from reelfit.stages.ensemble import Ensembles
 from reelfit.stages.evaluate import Evaluate
+from reelfit.stages.evaluate_retrieval import EvaluateRetrieval
 from reelfit.stages.features import Features
 from reelfit.stages.index import Index
 from reelfit.stages.judge_others import JudgeOthers
@@ -40,6 +41,7 @@ STAGES: Final[tuple[Stage, ...]] = (
     Deep(),
     Ensembles(),
     Evaluate(),
+    EvaluateRetrieval(),
     OtherIndex(),
     OtherClips(),
     OtherFeatures(),

@@ -83,7 +83,12 @@ def _settle(study: Study, listing: Listing) -> dict[str, Any]:
     """What stays as it is for the whole run: sums depend on the number of threads."""
     threads = max(1, available_cores() // _workers(study))
     folds = listing.judged_folds(study.folds.count)
-    return {"classes": listing.classes, "folds": folds, "threads": threads}
+    return {
+        "classes": listing.classes,
+        "folds": folds,
+        "most_videos": listing.most_videos,
+        "threads": threads,
+    }
 
 
 def _workers(study: Study) -> int:

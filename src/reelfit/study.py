@@ -13,6 +13,7 @@ from reelfit.memory.budget import MemorySettings
 from reelfit.search.settings import OF_TRAINING, SearchSettings
 from reelfit.settings import AFTER_TRAINING, NAME, NO_EFFECT, Settings
 from reelfit.training.settings import TrainSettings
+from reelfit.video_text.settings import RetrieveSettings
 
 FOLDERS_OF_A_RUN = ("evaluate_on", "logs", "search", "state")
 """Names that stand in a run's folder beside the models' own."""
@@ -165,6 +166,8 @@ class Study(Settings):
     evaluate_on: tuple[OtherVideos, ...] = Field(default=(), json_schema_extra=AFTER_TRAINING)
     """Other tables of videos, which no model has seen, to judge the trained models on: a path, or
     several, or name, table and columns of each."""
+    retrieve: RetrieveSettings = RetrieveSettings()
+    """Of the task retrieve: how videos and texts are brought together."""
     launch: LaunchSettings = Field(default=LaunchSettings(), json_schema_extra=NO_EFFECT)
     """Where and how units run."""
     runs: Path = Field(default=Path("runs"), json_schema_extra=NO_EFFECT)
@@ -186,6 +189,28 @@ class Study(Settings):
             raise ValueError(
                 f"evaluate_on: two sets are called {twice[0]}: give one of them another name"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _settings_are_of_the_task(self) -> "Study":
+        if self.task != "retrieve" and "retrieve" in self.model_fields_set:
+            raise ValueError(f"retrieve: these are of task: retrieve, and the task is {self.task}")
+        if self.task == "retrieve":
+            train = self.train
+            no_use = {
+                "train.mixup": train.mixup,
+                "train.cutmix": train.cutmix,
+                "train.focal": train.focal,
+                "train.label_smoothing": train.label_smoothing,
+                "train.balance": train.balance != "none",
+                "evaluate.permutations": self.evaluate.permutations,
+                "evaluate.subsets": self.evaluate.subsets,
+            }
+            for name, given in no_use.items():
+                if given:
+                    raise ValueError(f"{name}: this is of task: classify; leave it out")
+            if train.effective_batch < 2:
+                raise ValueError("train.effective_batch: a text is told from others of the batch")
         return self
 
     @model_validator(mode="after")
@@ -226,6 +251,14 @@ def what_matters_of(models: list[ModelChoice]) -> list[dict[str, Any]]:
     Of a checkpoint its content counts, wherever it stands.
     """
     return [by_content(choice.model_dump(mode="json")) for choice in models]
+
+
+def what_pairs(study: Study) -> Any:
+    """What matters of how videos and texts are brought together; None for another task."""
+    if study.task != "retrieve":
+        return None
+    how = what_matters(study.retrieve)
+    return how | {"text": by_content(study.retrieve.text.model_dump(mode="json"))}
 
 
 def judging_settings() -> list[str]:

@@ -16,9 +16,11 @@ from ruamel.yaml.error import MarkedYAMLError
 
 from reelfit.data.checkpoint_files import is_folder_name
 from reelfit.errors import StudyError
+from reelfit.video_text.settings import TextEncoderChoice
 from reelfit.study import ModelChoice, Study
 
 _Places = TypeVar("_Places", bound=BaseModel)
+_Choices = TypeVar("_Choices", ModelChoice, TextEncoderChoice)
 ENVIRONMENT_PREFIX = "REELFIT_"
 _FROM_ENVIRONMENT = ("runs", "memory", "launch", "videos.root")
 _NOT_A_KEY = re.compile(
@@ -222,6 +224,9 @@ def _with_absolute_paths(study: Study, folder: Path) -> Study:
     others = tuple(_placed(other, folder) for other in study.evaluate_on)
     placed = {"videos": _placed(study.videos, folder), "evaluate_on": others}
     models = [_with_absolute_weights(choice, folder) for choice in study.models]
+    placed["retrieve"] = study.retrieve.model_copy(
+        update={"text": _with_absolute_weights(study.retrieve.text, folder)}
+    )
     return study.model_copy(update={**placed, "models": models, "runs": folder / study.runs})
 
 
@@ -235,7 +240,7 @@ def _placed(videos: _Places, folder: Path) -> _Places:
     return videos.model_copy(update=places)
 
 
-def _with_absolute_weights(choice: ModelChoice, folder: Path) -> ModelChoice:
+def _with_absolute_weights(choice: _Choices, folder: Path) -> _Choices:
     """A checkpoint's folder starts from the study's; a name of the hub stays one."""
     weights = choice.options.get("weights")
     if not isinstance(weights, str):

@@ -48,6 +48,13 @@ class Listing:
                 asked.update(frame.write_csv().encode())
         return asked.hexdigest()
 
+    @property
+    def most_videos(self) -> int:
+        """The most videos that one item has; 1 where videos have classes."""
+        if self.classes:
+            return 1
+        return int(self.rows.group_by("label").len()["len"].max() or 1)  # type: ignore[arg-type]
+
     def judged_folds(self, count: int | None) -> list[int]:
         """The numbers of the folds that are judged: those of the table, else ``count`` of them."""
         if self.folds.width:

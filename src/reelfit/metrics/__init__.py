@@ -24,6 +24,13 @@ METRICS: Final[dict[str, Metric]] = {
     ),
 }
 
+RETRIEVAL: Final[dict[str, tuple[str, str]]] = {
+    f"{direction}_{metric}": (direction, metric)
+    for direction in ("video_to_text", "text_to_video")
+    for metric in ("recall@1", "recall@5", "recall@10", "median_rank", "mrr", "map", "ndcg@10")
+}
+"""Those of retrieval that are measured after each epoch: direction and metric by name."""
+
 
 def measure(targets: Targets, probabilities: Probabilities) -> dict[str, float | None]:
     """Every metric of these predictions; None where these targets leave it undefined.
@@ -34,9 +41,11 @@ def measure(targets: Targets, probabilities: Probabilities) -> dict[str, float |
     return {name: metric.value(targets, probabilities) for name, metric in METRICS.items()}
 
 
-__all__ = ["METRICS", "Metric", "measure"]
+__all__ = ["METRICS", "RETRIEVAL", "Metric", "measure"]
 
 
 def higher_is_better(metric: str) -> bool:
     """Of a metric here; of ``loss``, which every task has beside them, lower is better."""
+    if metric in RETRIEVAL:
+        return not metric.endswith("_rank")
     return metric != "loss" and METRICS[metric].higher_is_better

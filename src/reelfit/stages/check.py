@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from reelfit.models.model import Network
+    from reelfit.stages.learners.learner import Learner
 
 
 @final
@@ -50,19 +51,20 @@ class Check(Stage):
         import torch
 
         from reelfit.augment import check_strengths
-        from reelfit.metrics import METRICS
         from reelfit.models import make_model
         from reelfit.models.model import Network
+        from reelfit.stages.learners import LEARNERS
 
+        learner = LEARNERS[study.task].to_rehearse(run, study)
         try:
             check_strengths(study.clips.augment)
         except StudyError as error:
             raise StudyError(str(error), place=("clips", "augment")) from None
         stopping = study.train.early_stopping
-        if stopping is not None and stopping.metric not in ("loss", *METRICS):
+        if stopping is not None and stopping.metric not in ("loss", *learner.metrics):
             raise StudyError(
                 f"train.early_stopping.metric: {stopping.metric} is not a metric; "
-                f"known: loss, {', '.join(METRICS)}",
+                f"known: loss, {', '.join(learner.metrics)}",
                 place=("train", "early_stopping", "metric"),
             )
         if study.search is not None:
@@ -74,13 +76,18 @@ class Check(Stage):
                 model = make_model(choice.name, choice.options)
                 if isinstance(model, Network):
                     with torch.device("meta"):
-                        network = model.build(num_outputs=len(run.facts()["classes"]))
+                        network = learner.build(model)
+                elif study.task == "retrieve":
+                    raise StudyError(
+                        f"models: {choice.name} tells classes apart; the task retrieve takes "
+                        "networks, see docs/models.md"
+                    )
             except StudyError as error:
                 raise StudyError(str(error), place=("models", number)) from None
             made[choice.id] = model
             if isinstance(model, Network) and network is not None:
                 parameters = sum(p.numel() for p in network.parameters())
-                _check_rates(model, network, choice, study)
+                _check_rates(learner, model, network, choice)
                 _check_precision(network, choice, study)
                 _tell_adapted(model, choice, study, context)
                 variants = variants_of(choice, model, study)
@@ -98,14 +105,15 @@ class Check(Stage):
 
 def _check_search(study: Study, search: SearchSettings) -> None:
     """Each value alone, and both ends of a range, as training would take them."""
-    from reelfit.metrics import METRICS
     from reelfit.models import make_model
     from reelfit.search.proposal import require_optuna
+    from reelfit.stages.learners import LEARNERS
 
     require_optuna()
-    if search.metric not in ("loss", *METRICS):
+    metrics = LEARNERS[study.task].metrics
+    if search.metric not in ("loss", *metrics):
         raise StudyError(
-            f"search.metric: {search.metric} is not a metric; known: loss, {', '.join(METRICS)}",
+            f"search.metric: {search.metric} is not a metric; known: loss, {', '.join(metrics)}",
             place=("search", "metric"),
         )
     for choice in study.models:
@@ -146,11 +154,11 @@ def _check_precision(network: "nn.Module", choice: ModelChoice, study: Study) ->
         )
 
 
-def _check_rates(model: "Network", network: "nn.Module", choice: ModelChoice, study: Study) -> None:
+def _check_rates(
+    learner: "Learner", model: "Network", network: "nn.Module", choice: ModelChoice
+) -> None:
     """Whether the model can learn at the rates that the study asks for."""
-    from reelfit.training.rates import factors_of
-
     try:
-        factors_of(model, network, layer_decay=study.train.layer_decay)
+        learner.rate_factors(model, network)
     except StudyError as error:
         raise StudyError(f"{error} ({choice.id})", place=error.place) from None

@@ -48,6 +48,10 @@ class Evaluate(Stage):
         "permutations.parquet",
     )
 
+    def is_asked(self, study: Study) -> bool:
+        """For the task classify."""
+        return study.task == "classify"
+
     def settings(self, study: Study) -> Any:
         """All of its section, and the seed."""
         return [what_matters(study.evaluate), study.seed]

@@ -54,6 +54,10 @@ class Features(Stage):
     reads: ClassVar[tuple[str, ...]] = ("split", "clips")
     writes: ClassVar[tuple[str, ...]] = ("features.parquet",)
 
+    def is_asked(self, study: Study) -> bool:
+        """For the task classify."""
+        return study.task == "classify"
+
     def settings(self, study: Study) -> Any:
         """Which frames are measured, what clips are made of them, and whether a model asks."""
         clips = [study.clips.size, study.clips.fit, study.videos.on_damage]

@@ -62,14 +62,22 @@ def sides_of(run: Run, fold: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     return train, validation
 
 
-def hold_out(rows: pl.DataFrame, *, share: float, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Training clips without some groups of each class, and the originals of those groups."""
+def hold_out(
+    rows: pl.DataFrame, *, share: float, seed: int, stratified: bool = True
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Training clips without some groups, and the originals of those groups.
+
+    ``stratified`` holds out so many of the groups of each target.
+    """
     from reelfit.data.seeds import generator_for
 
     held: set[str] = set()
     generator = generator_for(seed, "holdout")
-    for target in sorted(rows["target"].unique()):
-        groups = rows.filter(pl.col("target") == target)["group"].unique().sort().to_list()
+    strata = [pl.lit(value=True)]
+    if stratified:
+        strata = [pl.col("target") == target for target in sorted(rows["target"].unique())]
+    for stratum in strata:
+        groups = rows.filter(stratum)["group"].unique().sort().to_list()
         count = max(1, round(share * len(groups)))
         already = sum(group in held for group in groups)
         free = [group for group in groups if group not in held]
@@ -87,7 +95,7 @@ def task_of(run: Run, study: Study, train: pl.DataFrame) -> "Task":
 
     num_classes = len(run.facts()["classes"])
     weights = None
-    if study.train.balance == "class_weights":
+    if study.train.balance == "class_weights" and train.height:
         counts = np.bincount(train["target"].to_numpy(), minlength=num_classes)
         weights = torch.tensor(len(train) / (num_classes * np.maximum(counts, 1))).float()
     how = study.train

@@ -14,7 +14,8 @@ from reelfit.runs import Run
 from reelfit.stages.clips import Clips
 from reelfit.stages.device import device_within_limits
 from reelfit.stages.embeddings import keep_embeddings
-from reelfit.stages.fold import hold_out, metric_teller, sides_of, task_of, write_predictions
+from reelfit.stages.fold import hold_out, metric_teller, sides_of
+from reelfit.stages.online import are_made_when_read
 from reelfit.stages.plans import ahead_bytes, budget_of, plan_for, settled_rungs
 from reelfit.stages.profile import profile_of
 from reelfit.stages.stage import Context
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from reelfit.memory.profile import Profile
     from reelfit.memory.rungs import Rung
     from reelfit.training.fit import Fit
-    from reelfit.training.predicting import ClipSet
     from reelfit.training.state import Progress
     from reelfit.training.step import Shortage
 
@@ -44,17 +44,10 @@ class Job:
     seed: int
     train: pl.DataFrame
     validation: pl.DataFrame
+    keeps: bool = False
+    """Whether what it predicts of these in the end is kept."""
     is_hopeless: Callable[[dict[str, float | None], int], bool] = lambda _measured, _epoch: False
     """Takes what an epoch gave on ``validation``, and its number: whether to end with it."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What training left."""
-
-    progress: "Progress"
-    predicted: Any
-    """Of the validation clips, by the objective."""
 
 
 def train_network(
@@ -71,19 +64,18 @@ def train_network(
     folder = run.fold(choice.id, fold)
     train, validation = sides_of(run, fold)
     seed = seed_for(study.seed, "train", choice.id, fold)
-    job = Job(choice, variant, fold, folder, seed, train, validation)
-    found = train_job(run, study, job, context)
-    write_predictions(folder, validation, choice.id, fold, found.predicted[0])
+    job = Job(choice, variant, fold, folder, seed, train, validation, keeps=True)
+    progress = train_job(run, study, job, context)
     return {
         "num_train": train["video_id"].n_unique(),
         "num_validation": validation.height,
-        "best_epoch": found.progress.best_epoch,
-        "epochs": found.progress.epoch,
-        "micro_batch": found.progress.micro_batch,
+        "best_epoch": progress.best_epoch,
+        "epochs": progress.epoch,
+        "micro_batch": progress.micro_batch,
     }
 
 
-def train_job(run: Run, study: Study, job: Job, context: Context) -> Trained:
+def train_job(run: Run, study: Study, job: Job, context: Context) -> "Progress":
     """Trains to the end, or until it is hopeless, from the newest checkpoint in the job's folder.
 
     Raises:
@@ -96,24 +88,23 @@ def train_job(run: Run, study: Study, job: Job, context: Context) -> Trained:
     from reelfit.data.shards import ShardReader
     from reelfit.models import make_model
     from reelfit.models.model import Network
+    from reelfit.stages.learners import LEARNERS
     from reelfit.training.fit import Fit
     from reelfit.training.journal import StepJournal
-    from reelfit.training.labelled import Labelled
-    from reelfit.training.mixing import Mixing
     from reelfit.training.optimizer import Descent
-    from reelfit.training.rates import factors_of
     from reelfit.training.state import state_bytes
 
     torch.set_num_threads(context.threads)
     folder, train, watched = job.folder, job.train, None
+    kind = LEARNERS[study.task]
     if study.train.early_stopping is not None:
         share = study.train.early_stopping.holdout
-        train, watched = hold_out(train, share=share, seed=job.seed)
-    task = task_of(run, study, train)
+        train, watched = hold_out(train, share=share, seed=job.seed, stratified=kind.stratified)
+    learner = kind(run, study, train)
     torch.manual_seed(seed_for(job.seed, "weights"))
     model = make_model(job.choice.name, job.variant.options)
     assert isinstance(model, Network)
-    network = model.build(num_outputs=task.num_outputs)
+    network = learner.build(model)
     files = 4 + study.train.keep_epochs  # latest, best, an epoch more, and one being written
     copies = Descent.asked_by(study.train).copies + (study.train.ema is not None)
     file_bytes = state_bytes(network, copies=copies)
@@ -124,17 +115,16 @@ def train_job(run: Run, study: Study, job: Job, context: Context) -> Trained:
     device = device_within_limits(study, context)
     context.event("epoch", fold=job.fold, model=job.choice.id, **_epoch_facts(train, study))
     keep_embeddings(run, study, model, network.to(device), frames=job.variant.frames)
-    mixing = Mixing.asked_by(study.train, seed=job.seed)
     frames = job.variant.frames if job.variant.frames < study.clips.frames else None
     with ShardReader(Clips().folder(run, study)) as reader:
         fit = Fit(
             network=network,
-            objective=Labelled(task, study.train.balance, mixing),
+            objective=learner.objective(seed=job.seed),
             settings=study.train,
             reader=reader,
-            train=_training_set(train, study, frames),
-            validation=clip_set(job.validation, frames),
-            watched=None if watched is None else clip_set(watched, frames),
+            train=learner.training_set(train, frames),
+            validation=learner.judged_set(job.validation, frames),
+            watched=None if watched is None else learner.judged_set(watched, frames),
             checkpoints=folder / "checkpoints",
             seed=job.seed,
             device=device,
@@ -142,7 +132,7 @@ def train_job(run: Run, study: Study, job: Job, context: Context) -> Trained:
             metrics_file=metrics_file,
             journal=StepJournal(folder / "steps.jsonl"),
             rung=rung,
-            rate_factors=factors_of(model, network, layer_decay=study.train.layer_decay),
+            rate_factors=learner.rate_factors(model, network),
             ahead_bytes=ahead_bytes(profile, study, host_bytes=_host_bytes(context), **vars(rung)),
             shortages=context.shortages,
             on_shortage=_shortage_writer(folder, network, context),
@@ -157,11 +147,13 @@ def train_job(run: Run, study: Study, job: Job, context: Context) -> Trained:
         try:
             progress = fit.run()
             fit.use_best()
-            predicted = fit.predict(fit.validation)
+            if job.keeps:
+                predicted = fit.predict(fit.validation)
+                learner.keep(folder, job.validation, job.choice.id, job.fold, fit, predicted)
         except (UpdateError, OutOfMemoryError) as error:  # memory in pieces is whole in a fresh one
             last = isinstance(error, OutOfMemoryError) and fit.began_on_last_rung()
             raise Restart(str(error), on_last_rung=last) from None
-    return Trained(progress, predicted)
+    return progress
 
 
 def rung_of(run: Run, study: Study, job: Job, profile: "Profile", *, host_bytes: int) -> "Rung":
@@ -228,42 +220,14 @@ def _shortage_writer(
 
 def _epoch_facts(train: pl.DataFrame, study: Study) -> dict[str, Any]:
     """What one epoch is: how many clips there are and how they are drawn."""
-    online = study.clips.store == "originals"
-    clips = train.height * (1 + study.clips.copies) if online else train.height
-    classes = train["target"].value_counts(sort=True).sort("target").rows()
+    made = are_made_when_read(study)
+    clips = train.height * (1 + study.clips.copies) if made else train.height
+    classes = []
+    if study.task == "classify":
+        classes = train["target"].value_counts(sort=True).sort("target").rows()
     return {
         "clips": clips,
         "drawn": study.train.balance,
-        "made_when_read": online and study.clips.copies > 0,
+        "made_when_read": made,
         "rows_by_class": {str(target): count for target, count in classes},
     }
-
-
-def _training_set(rows: pl.DataFrame, study: Study, frames: int | None) -> "ClipSet":
-    """Where the store has originals alone, as many rows as if it had copies, made when read."""
-    from dataclasses import replace
-
-    from reelfit.augment import check_strengths
-    from reelfit.augment.online import OnlineAugmentation
-
-    clips, in_epoch = study.clips, None
-    if clips.store == "originals" and clips.copies:
-        numbers = pl.DataFrame({"copy": range(clips.copies + 1)}, schema={"copy": pl.Int32})
-        rows = rows.drop("copy").join(numbers, how="cross", maintain_order="left_right")
-        in_epoch = OnlineAugmentation(
-            strengths=check_strengths(clips.augment),
-            seed=study.seed,
-            copies=clips.copies,
-            video_ids=rows["video_id"].to_list(),
-            numbers=rows["copy"].to_numpy(),
-        ).in_epoch
-    groups = rows["group"].rank("dense").cast(pl.Int64).to_numpy()
-    return replace(clip_set(rows, frames), groups=groups, in_epoch=in_epoch)
-
-
-def clip_set(rows: pl.DataFrame, frames: int | None) -> "ClipSet":
-    """Clips as they are stored, by their rows of folds and manifest."""
-    from reelfit.training.predicting import ClipSet
-
-    manifest = rows.select("shard", "offset", "bytes", "crc32")
-    return ClipSet(manifest, rows["target"].cast(pl.Int64).to_numpy(), frames)

@@ -1,5 +1,6 @@
 """The plans of a run's networks, from their profiles and what each of its processes may hold."""
 
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -56,7 +57,8 @@ def augmenting_bytes(profile: Profile, study: Study) -> int:
     """What augmenting clips as they are read takes of main memory for a moment, in each reader."""
     if study.clips.store == "copies" or not study.clips.copies:
         return 0
-    return CLIPS_READ_AT_ONCE * CLIPS_TO_AUGMENT * profile.sample_bytes
+    clip_bytes = 3 * profile.frames * math.prod(profile.size)
+    return CLIPS_READ_AT_ONCE * CLIPS_TO_AUGMENT * clip_bytes
 
 
 def ahead_bytes(

@@ -18,10 +18,11 @@ from reelfit.files import digest, read_json, write_json
 from reelfit.memory.profile import Profile, profile_values, read_profile
 from reelfit.runs import Run
 from reelfit.stages.device import device_within_limits
+from reelfit.stages.listed import listing_of
 from reelfit.stages.plans import PROFILES, first_that_fits, plan_for, read_profiles
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.stages.variants import Variant, read_variants
-from reelfit.study import ModelChoice, Study, what_matters_of
+from reelfit.study import ModelChoice, Study, what_matters_of, what_pairs
 from reelfit.study_yaml import read_study
 from reelfit.training.settings import TrainSettings
 
@@ -42,11 +43,12 @@ class ProfileModels(Stage):
         """The models and what they may give up, the shape of their input, their arithmetic."""
         models = what_matters_of(study.models)
         shape = [study.clips.frames, study.clips.size]
-        return [study.task, models, study.allow, *shape, *_of_training(study.train)]
+        task = [study.task, what_pairs(study)]
+        return [*task, models, study.allow, *shape, *_of_training(study.train)]
 
     def inputs(self, listing: Listing) -> Any:
-        """How many numbers a network gives."""
-        return len(listing.classes)
+        """How many classes there are, or which texts, and videos of one item."""
+        return listing.classes or [listing.most_videos, digest(listing.texts.to_dicts())]
 
     def units(self, run: Run, study: Study, listing: Listing, *, key: str) -> list[Unit]:
         """The networks, and what they may shrink to, without a profile in the store."""
@@ -131,6 +133,8 @@ def _place(run: Run, study: Study, choice: ModelChoice, variant: Variant) -> Pat
     facts = [
         ProfileModels.version,
         study.task,
+        what_pairs(study),
+        _texts_in_short(run, study),
         choice.name,
         by_content(variant.options),
         len(run.facts()["classes"]),
@@ -142,6 +146,16 @@ def _place(run: Run, study: Study, choice: ModelChoice, variant: Variant) -> Pat
         processors_in_words(),
     ]
     return run.store / "profiles" / f"{digest(facts)[:32]}.json"
+
+
+def _texts_in_short(run: Run, study: Study) -> Any:
+    """What of the texts says how large a network for them is."""
+    if study.task != "retrieve":
+        return None
+    return [
+        run.facts()["most_videos"],
+        digest(listing_of(study).texts["text"].unique().sort().to_list()),
+    ]
 
 
 def _of_training(settings: TrainSettings) -> list[Any]:
@@ -167,9 +181,7 @@ def _rehearse(
 
     from reelfit.models import make_model
     from reelfit.models.model import Network
-    from reelfit.tasks import TASKS
-    from reelfit.training.labelled import Labelled
-    from reelfit.training.mixing import Mixing
+    from reelfit.stages.learners import LEARNERS
     from reelfit.training.optimizer import Descent
     from reelfit.training.rehearsal import Rehearsal
 
@@ -177,11 +189,11 @@ def _rehearse(
     load_as_training_does()
     model = make_model(choice.name, variant.options)
     assert isinstance(model, Network)
-    task = TASKS[study.task](len(run.facts()["classes"]), None)  # type: ignore[call-arg]
+    learner = LEARNERS[study.task].to_rehearse(run, study)
     device = device_within_limits(study, context)
     return Rehearsal(
-        build=lambda: model.build(num_outputs=task.num_outputs),
-        objective=Labelled(task, mixing=Mixing.asked_by(study.train, seed=study.seed)),
+        build=lambda: learner.build(model),
+        objective=learner.objective(seed=study.seed),
         frames=variant.frames,
         size=study.clips.height_width,
         device=device,

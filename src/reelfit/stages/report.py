@@ -33,7 +33,7 @@ class Report(Stage):
 
     name: ClassVar[str] = "report"
     version: ClassVar[int] = 3
-    reads: ClassVar[tuple[str, ...]] = ("evaluate", "judge_others")
+    reads: ClassVar[tuple[str, ...]] = ("evaluate", "judge_others", "evaluate_retrieval")
     writes: ClassVar[tuple[str, ...]] = ("report.html", "report.md")
 
     def settings(self, study: Study) -> Any:

@@ -26,7 +26,7 @@ from reelfit.stages.networks import Job, train_job
 from reelfit.stages.plans import settled_rungs, shrink
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.stages.variants import Variant, ids_of, read_variants
-from reelfit.study import ModelChoice, Study, what_matters, what_matters_of
+from reelfit.study import ModelChoice, Study, what_matters, what_matters_of, what_pairs
 
 TRIALS = "trials.jsonl"
 PARTS = 1000
@@ -53,7 +53,7 @@ class Search(Stage):
             return None
         models = what_matters_of(study.models)
         how = [what_matters(study.search), what_matters(study.train), study.allow]
-        return [study.task, study.seed, *how, models]
+        return [study.task, what_pairs(study), study.seed, *how, models]
 
     def units(self, run: Run, study: Study, listing: Listing, *, key: str) -> list[Unit]:
         """Models on folds, where the space has anything for the model."""
@@ -184,9 +184,16 @@ class _Trials:
             return epoch < epochs and proposal.is_hopeless(self._by_epoch(told))
 
         job = Job(
-            choice, variant, self.fold, folder, self.seed, self.train, self.judged, is_hopeless
+            choice,
+            variant,
+            self.fold,
+            folder,
+            self.seed,
+            self.train,
+            self.judged,
+            is_hopeless=is_hopeless,
         )
-        progress = train_job(self.run, study, job, context).progress
+        progress = train_job(self.run, study, job, context)
         by_epoch = self._by_epoch(told)
         pruned = progress.epoch < epochs and proposal.is_hopeless(by_epoch)
         return Tried(proposal.values, by_epoch.get(progress.best_epoch), by_epoch, pruned)
@@ -213,12 +220,18 @@ class _Trials:
 def _trials_of(run: Run, study: Study, choice: ModelChoice, variant: int, fold: int) -> _Trials:
     from reelfit.data.seeds import seed_for
     from reelfit.metrics import higher_is_better
+    from reelfit.stages.learners import LEARNERS
 
     settings = study.search
     assert settings is not None
     seed = seed_for(study.seed, "search", choice.id, fold)
     train, _ = sides_of(run, fold)
-    train, judged = hold_out(train, share=settings.holdout, seed=seed)
+    train, judged = hold_out(
+        train,
+        share=settings.holdout,
+        seed=seed,
+        stratified=LEARNERS[study.task].stratified,
+    )
     return _Trials(
         run=run,
         study=study,

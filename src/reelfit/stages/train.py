@@ -21,7 +21,7 @@ from reelfit.stages.networks import train_network
 from reelfit.stages.plans import settled_rungs, shrink
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.stages.variants import ids_of, read_variants
-from reelfit.study import Study, what_matters, what_matters_of
+from reelfit.study import Study, what_matters, what_matters_of, what_pairs
 
 
 @final
@@ -41,7 +41,8 @@ class Train(Stage):
     def settings(self, study: Study) -> Any:
         """The models, and how they are trained."""
         how = [what_matters(study.train), study.allow]
-        return [study.task, study.seed, *how, what_matters_of(study.models)]
+        models = what_matters_of(study.models)
+        return [study.task, what_pairs(study), study.seed, *how, models]
 
     def units(self, run: Run, study: Study, listing: Listing, *, key: str) -> list[Unit]:
         """Models on folds that have no result under this key; networks first, being slowest."""

@@ -251,6 +251,18 @@ class Fit:
         Raises:
             OutOfMemoryError: one sample does not fit.
         """
+        return self.ask(
+            lambda reader, portions: self.objective.predict(
+                self.network, samples, reader, self.device, portions
+            )
+        )
+
+    def ask(self, what: Callable[[ShardReader, Portions], Any]) -> Any:
+        """What the network is asked with the weights that predict, by as much at once as fits.
+
+        Raises:
+            OutOfMemoryError: one sample does not fit.
+        """
         state = self.progress
         portions = Portions(
             size=state.predict_batch or max(state.micro_batch, 1),
@@ -259,9 +271,7 @@ class Fit:
             ),
         )
         with self._weights_that_predict():
-            found = self.objective.predict(
-                self.network, samples, self.reader, self.device, portions
-            )
+            found = what(self.reader, portions)
         state.predict_batch = portions.size
         return found
 
