@@ -37,7 +37,7 @@ class Sizes:
         block = rows * columns * (4 + 2 + 8) + 4 * rows * self.width
         if self.settles:
             block += 8 * columns * self.width
-        counts = (48 if self.settles else 32) * self.num_pairs + 12 * self.top * self.num_texts
+        counts = 64 * self.num_pairs + 12 * self.top * self.num_texts
         top = 6 * rows * columns if self.top else 0
         return block + counts + top + CHUNK_BYTES + STAGING_BYTES + LIBRARY_BYTES
 

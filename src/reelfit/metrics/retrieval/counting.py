@@ -14,6 +14,7 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from reelfit.metrics.retrieval.blocks import CHUNK, Blocks
+from reelfit.metrics.retrieval.dense_counting import count_densely
 from reelfit.metrics.retrieval.double_scores import score_cells
 from reelfit.metrics.retrieval.features import Features
 from reelfit.metrics.retrieval.right_pairs import RightPairs
@@ -23,6 +24,8 @@ from reelfit.metrics.retrieval.thresholds import Thresholds
 from reelfit.metrics.retrieval.top_matches import TopMatches
 
 PAIRS_AT_ONCE = 128
+DENSE = 1 / 32
+"""Of a block's scores: where more stand out, counting them one by one takes longer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,8 +125,25 @@ class _Pass:
         places = self._scores.standing_out(
             self._task.of_videos.least[slice(*rows)], self._task.of_texts.least[slice(*columns)]
         )
+        if len(places) > DENSE * (rows[1] - rows[0]) * (columns[1] - columns[0]):
+            self._count_densely(rows, columns)
+            return
         for begin in range(0, len(places), CHUNK):
             self._count(places[begin : begin + CHUNK], rows, columns)
+
+    def _count_densely(self, rows: tuple[int, int], columns: tuple[int, int]) -> None:
+        features = self._task.videos, self._task.texts
+        for near, other in count_densely(
+            self.counts.of_videos, self._scores, among=rows, of_texts=False
+        ):
+            scores = score_cells(*features, columns, near.queries, other + columns[0])
+            self.counts.of_videos.settle(near, scores)
+        for near, other in count_densely(
+            self.counts.of_texts, self._scores, among=columns, of_texts=True
+        ):
+            video, order = (other + rows[0]).sort()
+            scores = score_cells(*features, columns, video, near.queries[order])
+            self.counts.of_texts.settle(near, scores[order.argsort()])
 
     def _remove_right(self, rows: tuple[int, int], columns: tuple[int, int]) -> None:
         """No right one counts as a wrong one, whatever its rounding."""

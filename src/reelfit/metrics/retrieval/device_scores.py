@@ -88,6 +88,23 @@ class DeviceScores(Scores):
         mask = self._reaching(self._products, scales, of_videos, of_texts)
         return mask.view(-1).nonzero()[:, 0]
 
+    def reached(
+        self, bounds: Float32[Tensor, " query"], queries: Int64[Tensor, " query"], *, of_texts: bool
+    ) -> Int64[Tensor, " query"]:
+        """Compares them in another block."""
+        axis = 1 if of_texts else 0
+        scores = self.whole().index_select(axis, queries)
+        return (scores >= (bounds if of_texts else bounds[:, None])).sum(1 - axis)
+
+    def of_queries(
+        self, queries: Int64[Tensor, " query"], *, of_texts: bool
+    ) -> Float32[Tensor, "query other"]:
+        """Scaled in the same order as for the comparison."""
+        queries = queries.to(self._device)
+        if of_texts:
+            return (self._products[:, queries] * self._scales[:, None] * self._text_scales[queries]).T
+        return self._products[queries] * self._scales[queries, None] * self._text_scales
+
     def values(self, places: Int64[Tensor, " value"]) -> Float32[Tensor, " value"]:
         """Scaled in the same order as for the comparison."""
         row = places // self._products.shape[1]

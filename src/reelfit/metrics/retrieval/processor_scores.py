@@ -8,7 +8,7 @@ from typing import final
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
 from reelfit.metrics.retrieval.blocks import Blocks
@@ -66,6 +66,24 @@ class ProcessorScores(Scores):
         mask |= other
         return torch.from_numpy(np.flatnonzero(mask))
 
+    def reached(
+        self, bounds: Float32[Tensor, " query"], queries: Int64[Tensor, " query"], *, of_texts: bool
+    ) -> Int64[Tensor, " query"]:
+        """By a comparison of each score; eight of its answers are added at once."""
+        block, axis = self._scores, 1 if of_texts else 0
+        if len(queries) < block.shape[axis]:
+            block = block.index_select(axis, queries)
+        mask = self._masks[0, : block.numel()].reshape(block.shape)
+        limits = bounds.numpy() if of_texts else bounds.numpy()[:, None]
+        np.greater_equal(block.numpy(), limits, out=mask)
+        return torch.from_numpy(_count_true(mask, axis=1 - axis))
+
+    def of_queries(
+        self, queries: Int64[Tensor, " query"], *, of_texts: bool
+    ) -> Float32[Tensor, "query other"]:
+        """Rows or columns of the block."""
+        return self._scores[:, queries].T if of_texts else self._scores[queries]
+
     def values(self, places: Int64[Tensor, " value"]) -> Float32[Tensor, " value"]:
         """Read from the block."""
         return self._scores.view(-1)[places]
@@ -78,3 +96,15 @@ class ProcessorScores(Scores):
         columns, column = text.unique(return_inverse=True)
         block = torch.mm(self._videos.take(rows).float(), self._texts.take(columns).float().T)
         return block[row, column]
+
+
+def _count_true(mask: Bool[np.ndarray, "video text"], *, axis: int) -> Int64[np.ndarray, " count"]:
+    """Along an axis: eight bytes are added as one number, before any of them exceeds 255."""
+    rows, columns = mask.shape
+    if columns % 8 or columns > 8 * 255:
+        return np.asarray(mask.sum(axis, dtype=np.int64))
+    eights = mask.view(np.int64)
+    if axis == 1:
+        return eights.sum(1).view(np.uint8).reshape(rows, 8).sum(1, dtype=np.int64)
+    parts = [eights[begin : begin + 255].sum(0).view(np.uint8) for begin in range(0, rows, 255)]
+    return np.sum(parts, axis=0, dtype=np.int64)

@@ -36,6 +36,18 @@ class Scores(ABC):
         """The places, row by row, of scores that reach the bound of their video or of their text."""
 
     @abstractmethod
+    def reached(
+        self, bounds: Float32[Tensor, " query"], queries: Int64[Tensor, " query"], *, of_texts: bool
+    ) -> Int64[Tensor, " query"]:
+        """How many scores of each of these videos, or texts, reach its bound."""
+
+    @abstractmethod
+    def of_queries(
+        self, queries: Int64[Tensor, " query"], *, of_texts: bool
+    ) -> Float32[Tensor, "query other"]:
+        """The scores of some videos, or texts."""
+
+    @abstractmethod
     def values(self, places: Int64[Tensor, " value"]) -> Float32[Tensor, " value"]:
         """The scores in these places."""
 

@@ -27,21 +27,17 @@ class Tally:
     """Counts for every right one of a direction, in the order of its thresholds.
 
     ``steps`` and ``near_steps`` hold where counts begin and end among a query's right ones: a
-    score above one is above all that follow. ``above`` and ``tied`` hold what was settled singly.
+    score above one is above all that follow. ``above`` and ``tied`` hold what was counted singly.
 
-    Memory: 16 bytes for each right one, 24 where near scores are settled.
+    Memory: 32 bytes for each right one.
     """
 
     def __init__(self, thresholds: Thresholds, *, settles: bool) -> None:
         self.thresholds = thresholds
         self.settles = settles
-        size = len(thresholds.pairs)
-        unsettled, settled = (0, size) if settles else (size, 0)
-        device = thresholds.lower.device
-        self.steps = torch.zeros(size, dtype=torch.int64, device=device)
-        self.near_steps = torch.zeros(unsettled, dtype=torch.int64, device=device)
-        self.above = torch.zeros(settled, dtype=torch.int64, device=device)
-        self.tied = torch.zeros(settled, dtype=torch.int64, device=device)
+        self.steps, self.near_steps, self.above, self.tied = torch.zeros(
+            4, len(thresholds.pairs), dtype=torch.int64, device=thresholds.lower.device
+        )
         self.num_near = 0
 
     def count(
@@ -71,6 +67,18 @@ class Tally:
         _add(self.near_steps, above[above < ends], span, -1)
         return None
 
+    def take(
+        self,
+        right: Int64[Tensor, " right"],
+        above: Int64[Tensor, " right"],
+        near: Int64[Tensor, " right"],
+    ) -> None:
+        """Adds counts of some right ones; near ones tie where they are not settled."""
+        self.above[right] += above
+        self.num_near += int(near.sum())
+        if not self.settles:
+            self.tied[right] += near
+
     def settle(self, near: Near, scores: Float64[Tensor, " near"]) -> None:
         """Counts near scores by what they are in double precision."""
         lengths = near.end - near.first
@@ -93,10 +101,9 @@ class Tally:
 
     def counts(self) -> tuple[Int64[np.ndarray, " right"], Int64[np.ndarray, " right"]]:
         """Of each right one how many wrong ones are above it, and how many tie with it."""
-        above = _within_queries(self.steps, self.thresholds)
-        if self.settles:
-            return above + self.above.cpu().numpy(), self.tied.cpu().numpy()
-        return above, _within_queries(self.near_steps, self.thresholds)
+        above = _within_queries(self.steps, self.thresholds) + self.above.cpu().numpy()
+        tied = _within_queries(self.near_steps, self.thresholds) + self.tied.cpu().numpy()
+        return above, tied
 
 
 def _add(
