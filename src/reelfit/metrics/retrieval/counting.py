@@ -15,7 +15,7 @@ from torch import Tensor
 
 from reelfit.metrics.retrieval.blocks import CHUNK, Blocks
 from reelfit.metrics.retrieval.dense_counting import count_densely
-from reelfit.metrics.retrieval.double_scores import score_cells
+from reelfit.metrics.retrieval.double_scores import score_many
 from reelfit.metrics.retrieval.features import Features
 from reelfit.metrics.retrieval.right_pairs import RightPairs
 from reelfit.metrics.retrieval.scores import Scores
@@ -103,6 +103,9 @@ class _Pass:
         self._task, self._scores = task, scores
         self._begin, self._end = begin, end
         self.counts = Counts(task)
+        self._device = task.of_videos.lower.device
+        self._kept: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._num_kept = 0
 
     def run(self, first_text: int, end_text: int) -> None:
         """All videos of this thread against the texts held."""
@@ -111,56 +114,64 @@ class _Pass:
         for begin in range(self._begin, self._end, blocks.rows):
             rows = (begin, min(begin + blocks.rows, self._end))
             self._scores.hold_videos(*rows)
+            right = self._right_of(rows)
             for start in range(first_text, end_text, blocks.columns):
                 columns = (start, min(start + blocks.columns, end_text))
                 self._scores.multiply(columns[0] - first_text, columns[1] - first_text)
-                self._count_block(rows, columns)
+                self._take_block(rows, columns, right)
+            self._count_kept(rows, (first_text, end_text))
 
-    def _count_block(self, rows: tuple[int, int], columns: tuple[int, int]) -> None:
-        if self._task.top:
-            block = self._scores.whole()
+    def _right_of(
+        self, rows: tuple[int, int]
+    ) -> tuple[Int64[np.ndarray, " pair"], Int64[np.ndarray, " pair"]]:
+        """The right pairs of these videos, by text."""
+        pairs = self._task.pairs
+        run = slice(*np.searchsorted(pairs.video, rows))
+        order = np.argsort(pairs.text[run])
+        return pairs.video[run][order] - rows[0], pairs.text[run][order]
+
+    def _take_block(
+        self,
+        rows: tuple[int, int],
+        columns: tuple[int, int],
+        right: tuple[Int64[np.ndarray, " pair"], Int64[np.ndarray, " pair"]],
+    ) -> None:
+        task, scores = self._task, self._scores
+        if task.top:
+            block = scores.whole()
             self.counts.videos_top.update(block, first=(rows[0], columns[0]))
             self.counts.texts_top.update(block.T.contiguous(), first=(columns[0], rows[0]))
-        self._remove_right(rows, columns)
-        places = self._scores.standing_out(
-            self._task.of_videos.least[slice(*rows)], self._task.of_texts.least[slice(*columns)]
+        run = slice(*np.searchsorted(right[1], columns))
+        if run.start < run.stop:  # a right one is no wrong one, whatever its rounding
+            places = (right[0][run], right[1][run] - columns[0])
+            scores.remove(*(torch.from_numpy(one).to(self._device) for one in places))
+        places = scores.standing_out(
+            task.of_videos.least[slice(*rows)], task.of_texts.least[slice(*columns)]
         )
         if len(places) > DENSE * (rows[1] - rows[0]) * (columns[1] - columns[0]):
             self._count_densely(rows, columns)
-            return
-        for begin in range(0, len(places), CHUNK):
-            self._count(places[begin : begin + CHUNK], rows, columns)
+        elif len(places):
+            self._keep(places, rows, columns)
 
-    def _count_densely(self, rows: tuple[int, int], columns: tuple[int, int]) -> None:
-        features = self._task.videos, self._task.texts
-        for near, other in count_densely(
-            self.counts.of_videos, self._scores, among=rows, of_texts=False
-        ):
-            scores = score_cells(*features, columns, near.queries, other + columns[0])
-            self.counts.of_videos.settle(near, scores)
-        for near, other in count_densely(
-            self.counts.of_texts, self._scores, among=columns, of_texts=True
-        ):
-            video, order = (other + rows[0]).sort()
-            scores = score_cells(*features, columns, video, near.queries[order])
-            self.counts.of_texts.settle(near, scores[order.argsort()])
-
-    def _remove_right(self, rows: tuple[int, int], columns: tuple[int, int]) -> None:
-        """No right one counts as a wrong one, whatever its rounding."""
-        pairs = self._task.pairs
-        run = slice(*np.searchsorted(pairs.video, rows))
-        text = pairs.text[run]
-        here = (text >= columns[0]) & (text < columns[1])
-        places = (pairs.video[run][here] - rows[0], text[here] - columns[0])
-        device = self._task.of_videos.lower.device
-        self._scores.remove(*(torch.from_numpy(one).to(device) for one in places))
-
-    def _count(
+    def _keep(
         self, places: Int64[Tensor, " value"], rows: tuple[int, int], columns: tuple[int, int]
     ) -> None:
-        values, width = self._scores.values(places), columns[1] - columns[0]
+        """For later, as counting a few takes as long as counting many."""
+        width = columns[1] - columns[0]
         row = places // width
-        video, text = row + rows[0], places - row * width + columns[0]
+        column = places - row * width
+        self._kept.append((self._scores.values(places), row + rows[0], column + columns[0]))
+        self._num_kept += len(places)
+        if self._num_kept > CHUNK:
+            self._count_kept(rows, (0, columns[1]))
+
+    def _count_kept(self, rows: tuple[int, int], columns: tuple[int, int]) -> None:
+        """Counts what was kept, which is of videos and texts in these ranges."""
+        if not self._kept:
+            return
+        values, video, text = (torch.cat(parts) for parts in zip(*self._kept, strict=True))
+        self._kept.clear()
+        self._num_kept = 0
         unsettled: list[tuple[Tally, Near, Int64[Tensor, " near"]]] = []
         for tally, queries, among in (
             (self.counts.of_videos, video, rows),
@@ -171,5 +182,20 @@ class _Pass:
             if near:
                 unsettled.append((tally, near, reached[near.cells]))
         for tally, near, cells in unsettled:
-            features = self._task.videos, self._task.texts
-            tally.settle(near, score_cells(*features, columns, video[cells], text[cells]))
+            tally.settle(near, self._scores_in_double(video[cells], text[cells]))
+
+    def _count_densely(self, rows: tuple[int, int], columns: tuple[int, int]) -> None:
+        for tally, queries, others, of_texts in (
+            (self.counts.of_videos, rows, columns, False),
+            (self.counts.of_texts, columns, rows, True),
+        ):
+            for near, other in count_densely(
+                tally, self._scores, among=queries, of_texts=of_texts
+            ):
+                pair = (near.queries, other + others[0])
+                tally.settle(near, self._scores_in_double(*(pair[::-1] if of_texts else pair)))
+
+    def _scores_in_double(
+        self, video: Int64[Tensor, " near"], text: Int64[Tensor, " near"]
+    ) -> Float64[Tensor, " near"]:
+        return score_many(self._task.videos, self._task.texts, video, text)

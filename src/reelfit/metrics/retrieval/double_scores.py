@@ -1,14 +1,13 @@
 """Scores in double precision, of the pairs alone that single precision cannot tell apart."""
 
-import numpy as np
 import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from reelfit.metrics.retrieval.features import STAGED_BYTES, Features
 
-WHOLE_SHARE = 1 / 256
-"""Of all scores of some videos: where more are wanted, their whole product takes less time."""
+MANY = 1024
+"""Pairs of 256 videos and 256 texts: from so many on, the product of all takes less time."""
 
 
 def score_pairs(
@@ -26,27 +25,30 @@ def score_pairs(
     return found
 
 
-def score_cells(
+def score_many(
     videos: Features,
     texts: Features,
-    columns: tuple[int, int],
-    video: Int64[Tensor, " cell"],
-    text: Int64[Tensor, " cell"],
-) -> Float64[Tensor, " cell"]:
-    """The scores of some pairs, in rising order of videos, whose texts are within ``columns``.
+    video: Int64[Tensor, " pair"],
+    text: Int64[Tensor, " pair"],
+) -> Float64[Tensor, " pair"]:
+    """The same, by products of some videos with some texts where many of their pairs are asked for.
 
-    Memory: at most the features of these texts and some mebibytes.
+    Memory: some mebibytes.
     """
-    first, last = int(video[0]), int(video[-1])
-    if len(video) <= (last + 1 - first) * (columns[1] - columns[0]) * WHOLE_SHARE:
+    if len(video) < MANY:
         return score_pairs(videos, texts, video, text)
     found = torch.empty(len(video), dtype=torch.float64, device=video.device)
-    step = max(1, STAGED_BYTES // (8 * max(videos.width, columns[1] - columns[0])))
-    of_texts = texts.take(torch.arange(*columns, device=video.device))
-    bounds = np.searchsorted(video.cpu().numpy(), np.arange(first, last + step + 1, step))
-    for place, begin in enumerate(range(first, last + 1, step)):
-        run = slice(int(bounds[place]), int(bounds[place + 1]))
-        rows = torch.arange(begin, min(begin + step, last + 1), device=video.device)
-        block = torch.mm(videos.take(rows), of_texts.T)
-        found[run] = block[video[run] - begin, text[run] - columns[0]]
+    rows, row = video.unique(return_inverse=True)
+    columns, column = text.unique(return_inverse=True)
+    side = max(16, min(256, 2 * STAGED_BYTES // (8 * videos.width)))
+    blocks = (row // side) * (len(columns) // side + 1) + column // side
+    order = blocks.argsort()
+    for pairs in order.split(blocks[order].unique_consecutive(return_counts=True)[1].tolist()):
+        if len(pairs) < MANY:
+            found[pairs] = score_pairs(videos, texts, video[pairs], text[pairs])
+            continue
+        first = int(row[pairs[0]]) // side * side, int(column[pairs[0]]) // side * side
+        left = videos.take(rows[first[0] : first[0] + side])
+        block = torch.mm(left, texts.take(columns[first[1] : first[1] + side]).T)
+        found[pairs] = block[row[pairs] - first[0], column[pairs] - first[1]]
     return found
