@@ -20,6 +20,10 @@ class TableError(ReelfitError):
     """A table breaks its schema: the message names the column, the row and the rule."""
 
 
+class FeatureError(ReelfitError):
+    """Features of videos or texts, or their targets, that cannot be measured: it says which row."""
+
+
 class VideoError(ReelfitError):
     """A video that cannot be used.
 

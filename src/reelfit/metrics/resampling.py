@@ -1,6 +1,7 @@
 """Resamples of whole groups, and what metrics become over them."""
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -20,20 +21,26 @@ def number_groups(names: Iterable[str]) -> Int64[np.ndarray, " sample"]:
     return np.unique(np.array(list(names), dtype=str), return_inverse=True)[1].astype(np.int64)
 
 
-def draw_groups(num_groups: int, *, resamples: int, seed: int) -> Iterator[Counts]:
-    """How often each resample draws each group, some resamples at a time.
+def draw_each(
+    num_groups: int, *, resamples: int, seed: int
+) -> Iterator[Float64[np.ndarray, " group"]]:
+    """How often each resample draws each group, one resample at a time.
 
     As many are drawn, with repetition, as there are. The same seed gives every model the same
-    resamples, so that their differences are paired. Memory: 50 numbers for each group.
+    resamples, so that their differences are paired. Memory: three numbers for each group.
     """
     for begin in range(0, resamples, BLOCK):
-        size = min(BLOCK, resamples - begin)
-        drawn = generator_for(seed, "bootstrap", begin).integers(
-            num_groups, size=(size, num_groups)
-        )
-        places = drawn + num_groups * np.arange(size)[:, None]
-        counts = np.bincount(places.ravel(), minlength=size * num_groups)
-        yield counts.reshape(size, num_groups).astype(np.float64)
+        generator = generator_for(seed, "bootstrap", begin)
+        for _ in range(min(BLOCK, resamples - begin)):
+            drawn = generator.integers(num_groups, size=num_groups)
+            yield np.bincount(drawn, minlength=num_groups).astype(np.float64)
+
+
+def draw_groups(num_groups: int, *, resamples: int, seed: int) -> Iterator[Counts]:
+    """The same, some resamples at a time. Memory: 50 numbers for each group."""
+    each = draw_each(num_groups, resamples=resamples, seed=seed)
+    while block := list(islice(each, BLOCK)):
+        yield np.stack(block)
 
 
 def resampled(
