@@ -16,8 +16,8 @@ from ruamel.yaml.error import MarkedYAMLError
 
 from reelfit.data.checkpoint_files import is_folder_name
 from reelfit.errors import StudyError
-from reelfit.video_text.settings import TextEncoderChoice
 from reelfit.study import ModelChoice, Study
+from reelfit.video_text.settings import TextEncoderChoice
 
 _Places = TypeVar("_Places", bound=BaseModel)
 _Choices = TypeVar("_Choices", ModelChoice, TextEncoderChoice)

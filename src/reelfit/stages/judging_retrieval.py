@@ -41,7 +41,7 @@ def judge_retrieval(
             each.right_texts,
             ks=KS,
             exact=True,
-            top=min(top, min(each.items.height, each.texts.height)),
+            top=min(top, each.items.height, each.texts.height),
             groups=each.items["group"].to_list(),
             resamples=resamples,
             seed=seed,
@@ -108,10 +108,8 @@ def _summary(
                     "chance": chance.get(metric),
                 }
             )
-    for metric in by_fold.filter(pl.col("direction") == "both")["metric"].unique(
-        maintain_order=True
-    ):
-        rows.append({"model": model, "direction": "both", "metric": metric})
+    alone = by_fold.filter(pl.col("direction") == "both")["metric"].unique(maintain_order=True)
+    rows += [{"model": model, "direction": "both", "metric": metric} for metric in alone]
     return frame_of(_with_spread(rows, by_fold), schemas.RETRIEVAL_SUMMARY)
 
 

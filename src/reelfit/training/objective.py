@@ -68,7 +68,7 @@ class Objective(ABC):
     def losses(self, network: nn.Module, part: Any) -> Float[Tensor, " batch"]:
         """The loss of each sample of a part of a step, moved to the network's device first.
 
-        Where samples are coupled, as if the part were the whole step.
+        Where samples are coupled, what holds as much memory as a part of a step, to trace it.
         """
 
     @abstractmethod

@@ -19,6 +19,7 @@ from reelfit.training.objective import Drawn, Epoch, Objective
 from reelfit.training.portions import Portions
 from reelfit.training.predicting import to_input
 from reelfit.video_text.caption_decoder import caption_losses
+from reelfit.video_text.masked_video import MaskedVideo, draw_tubes
 from reelfit.video_text.network import VideoTextNetwork
 
 if TYPE_CHECKING:
@@ -106,8 +107,6 @@ class Paired(Objective):
         masked = self.settings.masked
         if masked is None:
             return None
-        from reelfit.video_text.masked_video import draw_tubes
-
         generator = torch.Generator().manual_seed(seed)
         drawn = draw_tubes(
             samples * self.most_clips,
@@ -115,13 +114,17 @@ class Paired(Objective):
             hidden=round(masked.share * masked.grid**2),
             generator=generator,
         )
-        return drawn.unflatten(0, (samples, self.most_clips))
+        return drawn.reshape(samples, self.most_clips, masked.grid, masked.grid)
 
     @override
     def losses(self, network: nn.Module, part: ItemBatch) -> Float[Tensor, " batch"]:
-        """As if the part were the whole step."""
+        """What holds as much memory as a part of a step, to trace it: each pair by itself.
+
+        Tensors without data cannot say which pairs of a step are positive.
+        """
         embeddings, own = self.across.embed(network, part)
-        return own + self.across.loss(network, embeddings)
+        each: Tensor = own - (embeddings["video"] * embeddings["text"]).sum(1)
+        return each
 
     @override
     def predict(
@@ -249,13 +252,15 @@ class _Contrast(Across):
         if model.masked is None or part.hidden is None:
             return 0.0
         places = [owners[:clip].count(owner) for clip, owner in enumerate(owners)]
+        masked = model.masked
+        assert isinstance(masked, MaskedVideo)
         mask = part.hidden[owners, places].to(inputs.device)
-        features = model.video(model.masked.hide(inputs, mask))
-        losses = model.masked.losses(features, inputs, mask)
+        features = model.video(masked.hide(inputs, mask))
+        losses = masked.losses(features, inputs, mask)
+        shares = torch.tensor([1 / owners.count(owner) for owner in owners], device=inputs.device)
         owner = torch.tensor(owners, device=inputs.device)
-        counts = torch.bincount(owner, minlength=len(part)).clamp_min(1)
-        sums = losses.new_zeros(len(part)).index_add(0, owner, losses)
-        return part.weights.masked * sums / counts
+        means = losses.new_zeros(len(part)).index_add(0, owner, losses * shares)
+        return part.weights.masked * means
 
     @override
     def loss(self, model: nn.Module, embeddings: Embeddings) -> Float[Tensor, ""]:

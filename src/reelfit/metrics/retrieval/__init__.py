@@ -20,7 +20,12 @@ from reelfit.metrics.retrieval.geometry import alignment, norms, uniformity
 from reelfit.metrics.retrieval.intervals import Interval, find_intervals
 from reelfit.metrics.retrieval.measures import Ties, measure_queries, positions, summarize
 from reelfit.metrics.retrieval.processor_scores import ProcessorScores
-from reelfit.metrics.retrieval.right_pairs import RightPairs, Targets, find_right_pairs, number_texts
+from reelfit.metrics.retrieval.right_pairs import (
+    RightPairs,
+    Targets,
+    find_right_pairs,
+    number_texts,
+)
 from reelfit.metrics.retrieval.rounding import (
     double_error,
     expected_error,

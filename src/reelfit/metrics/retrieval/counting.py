@@ -189,9 +189,7 @@ class _Pass:
             (self.counts.of_videos, rows, columns, False),
             (self.counts.of_texts, columns, rows, True),
         ):
-            for near, other in count_densely(
-                tally, self._scores, among=queries, of_texts=of_texts
-            ):
+            for near, other in count_densely(tally, self._scores, among=queries, of_texts=of_texts):
                 pair = (near.queries, other + others[0])
                 tally.settle(near, self._scores_in_double(*(pair[::-1] if of_texts else pair)))
 

@@ -73,7 +73,10 @@ def _count_sorted(
     if tally.settles:
         for place in (end > begin).nonzero()[:, 0].tolist():
             other = order[begin[place] : end[place]]
-            settled = torch.full_like(other, query + first), torch.full_like(other, int(right[place]))
+            settled = (
+                torch.full_like(other, query + first),
+                torch.full_like(other, int(right[place])),
+            )
             yield _near(*settled, other), other
 
 

@@ -34,7 +34,9 @@ class DeviceScores(Scores):
     Memory: as ``blocks`` say.
     """
 
-    def __init__(self, videos: Features, texts: Features, blocks: Blocks, device: torch.device) -> None:
+    def __init__(
+        self, videos: Features, texts: Features, blocks: Blocks, device: torch.device
+    ) -> None:
         self._videos, self._texts, self._device = videos, texts, device
         dtypes = {videos.dtype, texts.dtype}
         self._halves = dtypes.pop() if len(dtypes) == 1 and dtypes <= set(HALVES) else None
@@ -102,7 +104,9 @@ class DeviceScores(Scores):
         """Scaled in the same order as for the comparison."""
         queries = queries.to(self._device)
         if of_texts:
-            return (self._products[:, queries] * self._scales[:, None] * self._text_scales[queries]).T
+            return (
+                self._products[:, queries] * self._scales[:, None] * self._text_scales[queries]
+            ).T
         return self._products[queries] * self._scales[queries, None] * self._text_scales
 
     def values(self, places: Int64[Tensor, " value"]) -> Float32[Tensor, " value"]:

@@ -31,7 +31,9 @@ def _opened(rows: FeatureRows, what: str) -> np.ndarray | Tensor:
     if not is_float:
         raise FeatureError(f"the {what} features are {rows.dtype}: give them as floating point")
     if rows.ndim != 2 or not rows.shape[0] or not rows.shape[1]:
-        raise FeatureError(f"the {what} features have the shape {tuple(rows.shape)}: not rows x dimensions")
+        raise FeatureError(
+            f"the {what} features have the shape {tuple(rows.shape)}: not rows x dimensions"
+        )
     return rows
 
 

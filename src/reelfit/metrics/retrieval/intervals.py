@@ -53,9 +53,7 @@ def find_intervals(
     return {name: middle(np.array(values)) for name, values in found.items()}
 
 
-def _median(
-    rising: Float64[np.ndarray, " pair"], weights: Float64[np.ndarray, " pair"]
-) -> float:
+def _median(rising: Float64[np.ndarray, " pair"], weights: Float64[np.ndarray, " pair"]) -> float:
     """Half of the weight is at or below it, and half at or above; the middle of all that is so."""
     reached = np.cumsum(weights)
     if not reached[-1]:

@@ -81,5 +81,7 @@ def mean_columns(ks: Sequence[int]) -> dict[str, str]:
 def summarize(queries: pl.DataFrame, *, ks: Sequence[int]) -> dict[str, float]:
     """Every measure over the queries that have right ones."""
     some = queries.filter(pl.col("right") > 0)
-    found = {name: float(np.mean(some[column].to_numpy())) for name, column in mean_columns(ks).items()}
+    found = {
+        name: float(np.mean(some[column].to_numpy())) for name, column in mean_columns(ks).items()
+    }
     return found | {"median_rank": float(np.median(some["rank"].to_numpy()))}

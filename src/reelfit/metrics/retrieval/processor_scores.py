@@ -24,7 +24,11 @@ class ProcessorScores(Scores):
     """
 
     def __init__(
-        self, videos: Features, texts: Features, blocks: Blocks, panel: Float32[Tensor, "text dimension"]
+        self,
+        videos: Features,
+        texts: Features,
+        blocks: Blocks,
+        panel: Float32[Tensor, "text dimension"],
     ) -> None:
         self._videos, self._texts, self._panel = videos, texts, panel
         size = blocks.rows * blocks.columns

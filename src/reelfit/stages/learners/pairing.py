@@ -178,7 +178,8 @@ class Pairing(Learner):
         assert isinstance(network, VideoTextNetwork)
         keep_embedded(folder, rows, samples.texts, predicted)
         write_text(folder / TOKENIZER, self.tokenizer.to_json())
-        if self.study.retrieve.caption is not None:
+        caption = self.study.retrieve.caption
+        if caption is not None:
             written = fit.ask(
                 lambda reader, portions: write_captions(
                     network,
@@ -186,7 +187,7 @@ class Pairing(Learner):
                     reader,
                     portions,
                     tokenizer=self.tokenizer,
-                    way=self.study.retrieve.caption.write,
+                    way=caption.write,
                     seed=self.study.seed,
                 )
             )
