@@ -12,7 +12,7 @@ STAGING_BYTES = 6 * 2**20
 """Rows in double precision, on their way in or while near scores are settled."""
 LIBRARY_BYTES = 6 * 2**20
 """What a thread's matrix product keeps for packed operands (measured: 5 MiB)."""
-SIZES = ((512, 1024), (256, 512), (128, 256), (64, 128), (32, 64), (16, 32))
+SIZES = ((1024, 1024), (512, 1024), (256, 512), (128, 256), (64, 128), (32, 64), (16, 32))
 
 
 @dataclass(frozen=True)

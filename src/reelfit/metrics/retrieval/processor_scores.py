@@ -15,6 +15,9 @@ from reelfit.metrics.retrieval.blocks import Blocks
 from reelfit.metrics.retrieval.features import Features
 from reelfit.metrics.retrieval.scores import Scores
 
+STRIP_SCORES = 2**17
+"""Half a mebibyte, of a cache of two."""
+
 
 @final
 class ProcessorScores(Scores):
@@ -62,13 +65,18 @@ class ProcessorScores(Scores):
     def standing_out(
         self, of_videos: Float32[Tensor, " video"], of_texts: Float32[Tensor, " text"]
     ) -> Int64[Tensor, " value"]:
-        """By two comparisons of each score."""
-        block = self._scores.numpy()
-        mask, other = (one[: block.size].reshape(block.shape) for one in self._masks)
-        np.greater_equal(block, of_videos.numpy()[:, None], out=mask)
-        np.greater_equal(block, of_texts.numpy(), out=other)
-        mask |= other
-        return torch.from_numpy(np.flatnonzero(mask))
+        """By two comparisons of each score, of some rows at a time that stay in the cache."""
+        block, bounds, limits = self._scores.numpy(), of_videos.numpy()[:, None], of_texts.numpy()
+        step = max(1, STRIP_SCORES // block.shape[1])
+        found = []
+        for begin in range(0, len(block), step):
+            strip = block[begin : begin + step]
+            mask, other = (one[: strip.size].reshape(strip.shape) for one in self._masks)
+            np.greater_equal(strip, bounds[begin : begin + step], out=mask)
+            np.greater_equal(strip, limits, out=other)
+            np.logical_or(mask, other, out=mask)
+            found.append(np.flatnonzero(mask) + begin * block.shape[1])
+        return torch.from_numpy(np.concatenate(found))
 
     def reached(
         self, bounds: Float32[Tensor, " query"], queries: Int64[Tensor, " query"], *, of_texts: bool
