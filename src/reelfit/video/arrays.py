@@ -1,13 +1,15 @@
 """Videos that are arrays: in a .npy file, or as a dataset of an HDF5 file."""
 
+import ast
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import av
 import numpy as np
@@ -27,6 +29,8 @@ _WANTED = (
     "wanted are time x height x width x 3, time x 3 x height x width, or time x height x width"
 )
 _MOST_LINKS = 64
+_MOST_HEADER_BYTES = 10_000
+_NO_HEADER = (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, OverflowError)
 _BLOCK_BYTES = 2**24
 
 Layout = Literal["rgb last", "rgb first", "grey"]
@@ -132,7 +136,7 @@ def content_digest(path: Path) -> str:
     with open_array(path) as array:
         values = array.values
         found = hashlib.sha256(json.dumps([values.dtype.str, *values.shape]).encode())
-        frame_bytes = values.dtype.itemsize * int(np.prod(values.shape[1:]))
+        frame_bytes = values.dtype.itemsize * prod(values.shape[1:])
         size = max(1, _BLOCK_BYTES // frame_bytes)
         for begin in range(0, len(values), size):
             try:
@@ -163,19 +167,41 @@ def _checked(values: Any, codec: Literal["npy", "hdf5"], stored_bytes: int) -> F
 
 
 def _memory_mapped(file: Path) -> np.ndarray:
-    """Pickles are never loaded: an array of objects has no map, and another file no header."""
+    """Pickles are never loaded: an array of objects is refused by its header, before any value.
+
+    Source: the format's own description, numpy.lib.format.
+    """
     try:
-        values: np.ndarray = np.lib.format.open_memmap(file, mode="r")
+        with file.open("rb") as opened:
+            kind, order, shape = _header(opened)
+            begin = opened.tell()
     except OSError as error:
         raise VideoError("cannot be read", str(error)) from None
-    except (ValueError, TypeError, OverflowError, RecursionError, SyntaxError) as error:
-        said = str(error) or type(error).__name__
-        if "mmap length is greater" in said:
-            raise VideoError(
-                "truncated", "the file has fewer frames than its header says"
-            ) from None
-        raise VideoError(NOT_FRAMES, said) from None
-    return values
+    except _NO_HEADER as error:
+        raise VideoError(NOT_FRAMES, f"no header of a .npy file: {error}") from None
+    if kind.hasobject:
+        raise VideoError(NOT_FRAMES, "it holds Python objects, which are never loaded")
+    needed = begin + kind.itemsize * prod(shape)
+    if needed > file.stat().st_size:
+        raise VideoError("truncated", f"its header claims {needed} bytes")
+    if not prod(shape) or not kind.itemsize:
+        return np.empty(shape if kind.itemsize else 0, kind)
+    return np.memmap(file, kind, "r", begin, shape, order)
+
+
+def _header(opened: BinaryIO) -> tuple[np.dtype, Literal["C", "F"], tuple[int, ...]]:
+    """What stands before the values; a text of Python's literals, which is read and never run."""
+    version = np.lib.format.read_magic(opened)
+    length = int.from_bytes(opened.read(2 if version == (1, 0) else 4), "little")
+    if length > _MOST_HEADER_BYTES:
+        raise ValueError(f"{length} bytes long")
+    said = ast.literal_eval(opened.read(length).decode().strip())
+    if not isinstance(said, dict) or set(said) != {"descr", "fortran_order", "shape"}:
+        raise ValueError("its keys are others")
+    shape = said["shape"]
+    if not isinstance(shape, tuple) or not all(type(n) is int and 0 <= n < 2**48 for n in shape):
+        raise ValueError(f"the shape {shape}")
+    return np.lib.format.descr_to_dtype(said["descr"]), "F" if said["fortran_order"] else "C", shape
 
 
 def _import_h5py() -> Any:
