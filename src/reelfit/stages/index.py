@@ -33,7 +33,7 @@ class Index(Stage):
     """Opens every container, in slices that all later runs share; decodes one frame of each."""
 
     name: ClassVar[str] = "index"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     items: ClassVar[str] = "videos"
     reads: ClassVar[tuple[str, ...]] = ()
     writes: ClassVar[tuple[str, ...]] = ("index.parquet", "rejected.parquet")
