@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from reelfit.errors import VideoError
-from reelfit.files import file_digest
 from reelfit.report.contact_sheet import Row, details_of, write_contact_sheet
 from reelfit.stages.decoding import clips_of, decode_clip
 from reelfit.study import Study
@@ -17,11 +16,12 @@ def look_at(video: Path, study: Study, out: Path) -> str:
     Raises:
         VideoError: the video cannot be used; the message begins with its name.
     """
+    from reelfit.video.arrays import content_digest
     from reelfit.video.probe import probe
 
     try:
         facts = probe(video, on_damage=study.videos.on_damage)
-        identity = file_digest(video)[:32]
+        identity = content_digest(video)[:32]
         decoded = decode_clip(video, identity, study)
     except VideoError as error:
         raise VideoError(f"{video}: {error.reason}", error.detail) from None

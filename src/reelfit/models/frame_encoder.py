@@ -94,7 +94,7 @@ class FrameNetwork(TransformersNetwork):
         size = None if side is None else ((side, side) if isinstance(side, int) else tuple(side))
         usual = Needs() if found.model_type == "vit" else IMAGENET
         mean, std = normalisation(self.weights, usual)
-        return Needs(size=size, mean=mean, std=std)
+        return Needs(size=size, mean=mean, std=std, own_scale=True)
 
     @abstractmethod
     def above(self, width: int) -> nn.Module:

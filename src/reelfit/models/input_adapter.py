@@ -22,6 +22,8 @@ class Needs:
     """Height and width."""
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
+    own_scale: bool = False
+    """Whether -1 and 1 have to be black and full light for it: it is given no other pixels."""
 
     def changes(self, *, frames: int, size: tuple[int, int]) -> dict[str, list[object]]:
         """What becomes of clips of this shape: each thing that changes, before and after."""

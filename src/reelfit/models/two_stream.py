@@ -15,6 +15,7 @@ from reelfit.models.frame_convolutions import (
     half_the_channels,
     pooled_frames,
 )
+from reelfit.models.input_adapter import Needs
 from reelfit.models.model import Network
 from reelfit.models.motion import frame_differences, optical_flow
 
@@ -42,6 +43,11 @@ class TwoStream(Network):
     def build(self, *, num_outputs: int) -> nn.Module:
         """The network."""
         return _TwoStream(self.channels, self.motion, self.dropout, num_outputs)
+
+    @override
+    def needs(self) -> Needs:
+        """Of the flow, pixels of the scale that its smoothness is weighed against."""
+        return Needs(own_scale=self.motion == "flow")
 
     @override
     def depths(self, network: nn.Module) -> dict[str, int]:

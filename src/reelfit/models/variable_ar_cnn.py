@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from reelfit.models.depths import depths_along
 from reelfit.models.frame_convolutions import Channels, half_the_channels
+from reelfit.models.input_adapter import Needs
 from reelfit.models.letterbox import PictureNorm, picture_area
 from reelfit.models.model import Network
 
@@ -39,6 +40,11 @@ class VariableAspectRatioCNN(Network):
     def build(self, *, num_outputs: int) -> nn.Module:
         """The network."""
         return _PictureCNN(self.channels, self.black, self.dropout, num_outputs)
+
+    @override
+    def needs(self) -> Needs:
+        """Pixels of which it is known which are black."""
+        return Needs(own_scale=True)
 
     @override
     def depths(self, network: nn.Module) -> dict[str, int]:

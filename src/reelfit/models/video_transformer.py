@@ -91,7 +91,8 @@ class VideoTransformer(TransformersNetwork):
         side = getattr(found, self.family.side)
         size = (side, side) if isinstance(side, int) else tuple(side)
         mean, std = normalisation(self.weights, self.family.usual)
-        return Needs(frames=getattr(found, self.family.frames), size=size, mean=mean, std=std)
+        frames = getattr(found, self.family.frames)
+        return Needs(frames=frames, size=size, mean=mean, std=std, own_scale=True)
 
     @override
     def build(self, *, num_outputs: int) -> nn.Module:

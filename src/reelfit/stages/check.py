@@ -130,7 +130,10 @@ def _check_search(study: Study, search: SearchSettings) -> None:
 def _tell_adapted(model: "Network", choice: ModelChoice, study: Study, context: Context) -> None:
     """An event that says what a network makes of the clips, where it needs other ones."""
     clips = study.clips
-    changes = model.needs().changes(frames=clips.frames, size=clips.height_width)
+    needs, asked = model.needs(), study.train.normalize
+    changes: dict[str, Any] = needs.changes(frames=clips.frames, size=clips.height_width)
+    if needs.own_scale and asked != "halves":
+        changes["normalize"] = [asked if isinstance(asked, str) else asked.model_dump(), "its own"]
     if changes:
         context.event("clips_adapted", model=choice.id, **changes)
 

@@ -13,11 +13,12 @@ from reelfit.data.explicit_split import require_sides, require_together
 from reelfit.data.folds import assign_groups, contradictions, join_groups, require_groups
 from reelfit.data.listing import Listing
 from reelfit.errors import StudyError, VideoError
-from reelfit.files import digest, file_digest, write_whole
+from reelfit.files import digest, write_whole
 from reelfit.runs import Run
 from reelfit.stages.duplicates import of_one_content
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.study import Study, what_matters
+from reelfit.video.array_names import file_of
 
 SLICE = 256
 """Videos per unit at the most; fewer for small sets, so that all processors have work."""
@@ -32,7 +33,7 @@ class Index(Stage):
     """Opens every container, in slices that all later runs share; decodes one frame of each."""
 
     name: ClassVar[str] = "index"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     items: ClassVar[str] = "videos"
     reads: ClassVar[tuple[str, ...]] = ()
     writes: ClassVar[tuple[str, ...]] = ("index.parquet", "rejected.parquet")
@@ -64,6 +65,7 @@ class Index(Stage):
 
     def work(self, run: Run, study: Study, unit: Unit, context: Context) -> None:
         """Facts of each video of the slice, or the reason why it has none."""
+        from reelfit.video.arrays import content_digest
         from reelfit.video.probe import probe
 
         rows: list[dict[str, Any]] = []
@@ -73,7 +75,7 @@ class Index(Stage):
                 seconds = limit_seconds(study, file_bytes=_bytes_of(path))
                 context.begin_item(name, seconds)
                 facts = vars(probe(path, on_damage=study.videos.on_damage)) | {
-                    "video_id": file_digest(path)[:32],
+                    "video_id": content_digest(path)[:32],
                     "reason": None,
                 }
                 rows.append({"file": name} | facts)
@@ -165,14 +167,14 @@ def limit_seconds(
 
 def _bytes_of(path: Path) -> int:
     try:
-        return path.stat().st_size
+        return file_of(path).stat().st_size
     except OSError:  # it is said when it is opened
         return 0
 
 
 def _stamp(path: Path) -> list[int]:
     try:
-        status = path.stat()
+        status = file_of(path).stat()
     except OSError:
         return []
     return [status.st_size, status.st_mtime_ns]

@@ -1,11 +1,13 @@
 """How a model is trained. No torch here: the parent process reads these."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from reelfit.memory.release import ReleaseSettings
 from reelfit.settings import NO_EFFECT, Settings
+
+Deviation = Annotated[float, Field(gt=0)]
 
 
 class EarlyStoppingSettings(Settings):
@@ -20,6 +22,15 @@ class EarlyStoppingSettings(Settings):
     """Epochs without a better value before training stops."""
     holdout: float = Field(default=0.15, gt=0, lt=0.5)
     """The share of the training groups that is held out to be watched."""
+
+
+class GivenChannels(Settings):
+    """Mean and deviation of red, green and blue, of pixels from 0 to 1."""
+
+    mean: tuple[float, float, float]
+    """Of each channel."""
+    std: tuple[Deviation, Deviation, Deviation]
+    """The standard deviation of each."""
 
 
 class TrainSettings(Settings):
@@ -80,6 +91,10 @@ class TrainSettings(Settings):
     on_out_of_memory: Literal["retry", "skip"] = "retry"
     """What is done with a step that memory ran out in: cut finer and done again, with the same
     result; or its samples are given up, each listed, as other systems do unasked."""
+    normalize: Literal["halves", "measured"] | GivenChannels = "halves"
+    """What pixels are for a network: from -1 to 1; or less the mean of their channel, by its
+    deviation, both measured on the originals that each fold learns from, or given (mean, std). A
+    network with a scale of its own, such as a checkpoint's, keeps it."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the forward pass; auto is bfloat16 on a GPU that has it, else float32."""
     keep_epochs: int = Field(default=2, ge=0, json_schema_extra=NO_EFFECT)

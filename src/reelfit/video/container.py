@@ -110,7 +110,7 @@ def open_video(path: Path) -> Iterator[OpenVideo]:
     Raises:
         VideoError: there is no file, or no video in it that can be decoded.
     """
-    _check_file(path)
+    check_file(path)
     # The capture is of this thread: one decoder thread means that it hears everything.
     with av.logging.Capture(local=True) as messages:
         try:
@@ -135,7 +135,12 @@ def _is_encrypted(packet: Packet) -> bool:
     return beside is not None and packet.has_sidedata("encryption_info")
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path) -> None:
+    """Looks whether there is something to open.
+
+    Raises:
+        VideoError: there is no file, or an empty one.
+    """
     try:
         status = path.stat()
     except OSError as error:

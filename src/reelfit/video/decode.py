@@ -29,7 +29,7 @@ def decode(
     hdr: Hdr = "tone_map",
     generator: np.random.Generator | None = None,
 ) -> UInt8[Tensor, "time 3 height width"]:
-    """The frames ``at`` of a video, in RGB and upright, in the order asked for.
+    """The frames ``at`` of a video or an array, in RGB and upright, in the order asked for.
 
     ``at`` counts in presentation order from 0; repeats are allowed. ``at_seconds`` asks instead for
     the frames that are seen at these times, counted from the first frame; where a file's times

@@ -13,6 +13,8 @@ import numpy as np
 from av.error import FFmpegError
 
 from reelfit.errors import VideoError
+from reelfit.video.array_names import is_array
+from reelfit.video.arrays import FrameArray, open_array
 from reelfit.video.container import OpenVideo, Packet, open_video
 from reelfit.video.packets import PacketIndex, Strategy, index_packets
 
@@ -36,10 +38,10 @@ class _SeekMissed(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class IndexedVideo:
-    """An open video of which one pass over the packets was made."""
+    """An open video of which one pass over the packets was made, or an open array of frames."""
 
     path: Path
-    opened: OpenVideo
+    opened: OpenVideo | FrameArray
     index: PacketIndex
 
 
@@ -50,6 +52,10 @@ def indexed_video(path: Path) -> Iterator[IndexedVideo]:
     Raises:
         VideoError: the file cannot be used.
     """
+    if is_array(path):
+        with open_array(path) as array:
+            yield IndexedVideo(path, array, array.index())
+        return
     with open_video(path) as opened:
         yield IndexedVideo(path, opened, index_packets(opened, opened.packets()))
 
@@ -71,6 +77,9 @@ def visit_frames(
             or follows damage in its group, where a decoder would show smeared pictures.
     """
     index = video.index
+    if isinstance(video.opened, FrameArray):
+        video.opened.visit(wanted, take)
+        return "groups"
     if not index.trusted:
         with open_video(video.path) as anew:
             _visit_from_start(anew, index, set(wanted), take, None)
@@ -84,7 +93,7 @@ def visit_frames(
             raise VideoError("damaged frame", f"frames before frame {at} are lost")
     if strategy != "sequential":
         with suppress(_NotAsIndexed):
-            _visit_groups_anywhere(video, numbers, take)
+            _visit_groups_anywhere(video.opened, video, numbers, take)
             return "groups"
     with open_video(video.path) as anew:
         _visit_from_start(anew, index, set(wanted), take, numbers)
@@ -94,12 +103,15 @@ def visit_frames(
 def whole_frames(video: IndexedVideo) -> list[int]:
     """The numbers of the frames that ``visit_frames`` gives, of a video with damaged ones.
 
-    The whole video is decoded once. Memory: one decoder, 10 bytes a packet.
+    An array has none, of which one frame is no picture: it is not what it was taken for. The whole
+    video is decoded once. Memory: one decoder, 10 bytes a packet.
 
     Raises:
         VideoError: the file cannot be used.
     """
     index, numbers = video.index, None
+    if isinstance(video.opened, FrameArray):
+        return []
     if index.trusted:
         numbers = {int(position): number for number, position in enumerate(index.presented())}
     found: list[tuple[int, int]] = []
@@ -154,13 +166,15 @@ def _needed(index: PacketIndex, position: int) -> range:
     return range(_first_needed(index, position), position + 1)
 
 
-def _visit_groups_anywhere(video: IndexedVideo, indices: dict[int, int], take: Take) -> None:
+def _visit_groups_anywhere(
+    opened: OpenVideo, video: IndexedVideo, indices: dict[int, int], take: Take
+) -> None:
     """By seeking in the open file, if it can and finds the packets; else in the file opened anew.
 
     To open it anew decodes a frame that nobody asked for: 35 ms at 1080p in H.264.
     """
     with suppress(_SeekMissed):
-        _visit_groups(video.opened, video.index, indices, take, seeks=True)
+        _visit_groups(opened, video.index, indices, take, seeks=True)
         return
     with open_video(video.path) as anew:
         _visit_groups(anew, video.index, indices, take, seeks=False)

@@ -9,6 +9,8 @@ import av
 import numpy as np
 
 from reelfit.errors import VideoError
+from reelfit.video.array_names import is_array
+from reelfit.video.arrays import FrameArray, open_array
 from reelfit.video.colour import colours_of
 from reelfit.video.container import REST_LOST, OpenVideo, Packet, open_video
 from reelfit.video.frames import decode_tolerantly
@@ -53,6 +55,8 @@ class VideoFacts:
 def probe(path: Path | str, *, on_damage: OnDamage = "reject") -> VideoFacts:
     """What ``path`` holds: one pass over its packets, and its first frame decoded.
 
+    ``path`` may name an array of frames, too: ``a.npy``, or ``a.h5::dataset``.
+
     Frames are counted by their packets, whatever the header claims; one that cannot be decoded
     counts too, and ``decode`` refuses it. A file that ends in the middle of a frame, or that the
     container says has lost a part, is rejected, unless ``on_damage`` keeps its whole frames.
@@ -62,9 +66,14 @@ def probe(path: Path | str, *, on_damage: OnDamage = "reject") -> VideoFacts:
         VideoError: the file cannot be used; ``reason`` is one of 'no such file', 'not a file',
             'empty file', 'cannot be read', 'not a video', 'no video stream', 'unknown codec',
             'too large', 'encrypted', 'no frames', 'truncated', 'damaged', 'colours that cannot
-            be converted'.
+            be converted'; of an array also 'not an array of frames', 'no such dataset', 'a link
+            out of the file', 'values out of range'.
+        StudyError: it is in an HDF5 file, and h5py is not installed.
     """
     path = Path(path)
+    if is_array(path):
+        with open_array(path) as array:
+            return _facts_of_array(array)
     with open_video(path) as video:
         first: list[av.VideoFrame] = []
         index = index_packets(video, _until_a_frame(video, first))
@@ -79,6 +88,29 @@ def probe(path: Path | str, *, on_damage: OnDamage = "reject") -> VideoFacts:
         if not first:
             raise VideoError("damaged", said or f"no frame of {path} can be decoded")
         return _facts(path, video, index, first[0])
+
+
+def _facts_of_array(array: FrameArray) -> VideoFacts:
+    """What its shape says, once its first frame was read: an array has neither times nor tags."""
+    array.picture(0)
+    height, width = array.height_width
+    return VideoFacts(
+        width=width,
+        height=height,
+        fps=None,
+        frame_count=len(array.values),
+        duration_seconds=None,
+        codec=array.codec,
+        pixel_format=f"{array.layout} {array.values.dtype.name}",
+        bit_rate=None,
+        rotation=0,
+        pixel_aspect=1.0,
+        colour_matrix="grey" if array.layout == "grey" else "rgb",
+        colour_tagged=True,
+        hdr=False,
+        strategy="groups",
+        file_bytes=array.stored_bytes,
+    )
 
 
 def _until_a_frame(video: OpenVideo, first: list[av.VideoFrame]) -> Iterator[Packet]:
