@@ -12,6 +12,7 @@ from reelfit.report.retrieval.ranking import DIRECTIONS, FIRST, best_folds, mean
 
 MOST_ANSWERS = 50
 _SIZE = {"width": 420, "height": 300}
+_SIZES = ("right", "answers")
 _MARKS = [1, 2, 5, 10, 20, 50]
 
 
@@ -25,7 +26,9 @@ def recall_at(
     ranks: Float[np.ndarray, " queries"], ks: Int64[np.ndarray, " answers"]
 ) -> Float[np.ndarray, " answers"]:
     """The share of queries whose first right answer is among the first k, for each k."""
-    return np.searchsorted(np.sort(ranks), ks, side="right") / ranks.size
+    shares: Float[np.ndarray, " answers"]
+    shares = np.searchsorted(np.sort(ranks), ks, side="right") / ranks.size
+    return shares
 
 
 def chance_at(
@@ -52,8 +55,8 @@ def _recall_curve(content: RetrievalContent, direction: str) -> Drawing | None:
     ks = np.arange(1, min(MOST_ANSWERS, most) + 1, dtype=np.int64)
     with axes(**_SIZE, labels=("answers looked at, k", "recall at k")) as drawn:
         first = part.filter(pl.col("model") == part["model"][0])
-        sizes = (first[name].to_numpy().astype(np.int64) for name in ("right", "answers"))
-        drawn.plot(ks, chance_at(*sizes, ks), color=MUTED, lw=0.9, ls=(0, (2, 3)))
+        right, answers = (first[name].to_numpy().astype(np.int64) for name in _SIZES)
+        drawn.plot(ks, chance_at(right, answers, ks), color=MUTED, lw=0.9, ls=(0, (2, 3)))
         shown = 0
         for rank, model in enumerate(ranked(content)[:NUM_LINES]):
             ranks = part.filter(pl.col("model") == model)["rank"].to_numpy()

@@ -40,7 +40,7 @@ def mean_of_both(
 
 
 def ranked(content: RetrievalContent) -> list[str]:
-    """The models, best first; those without R@1 in both directions last, as the summary has them."""
+    """The models, best first; those without R@1 in both directions last, in the summary's order."""
     scores = mean_of_both(content.summary, by=["model"])
     names = content.summary["model"].unique(maintain_order=True).to_list()
     return sorted(names, key=lambda name: -scores.get((name,), -1.0))

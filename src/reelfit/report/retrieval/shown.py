@@ -1,6 +1,7 @@
 """Which retrievals and captions are shown with their frames: the same ones for the same tables."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import polars as pl
 
@@ -62,29 +63,28 @@ def _right_texts(texts: pl.DataFrame) -> pl.DataFrame:
     return texts.group_by("item", maintain_order=True).agg(pl.col("text").alias("texts"))
 
 
-def _different(found: pl.DataFrame, shown: int) -> list[dict[str, object]]:
+def _different(found: pl.DataFrame, shown: int) -> list[dict[str, Any]]:
     """The first rows, those with right texts that an earlier one has only where more are wanted."""
-    rows = found.with_columns(pl.col("texts").fill_null([])).to_dicts()
     seen: set[tuple[str, ...]] = set()
-    fresh, again = [], []
-    for row in rows:
+    fresh: list[dict[str, Any]] = []
+    again: list[dict[str, Any]] = []
+    for row in found.with_columns(pl.col("texts").fill_null([])).to_dicts():
         texts = tuple(sorted(row["texts"]))
         (again if texts in seen else fresh).append(row)
         seen.add(texts)
     return [*fresh, *again][:shown]
 
 
-def _retrieval(row: dict[str, object], top: pl.DataFrame, frames_of: FramesOf) -> Retrieval:
-    item = str(row["query"])
-    own = top.filter((pl.col("query") == item) & (pl.col("fold") == row["fold"]))
+def _retrieval(row: dict[str, Any], top: pl.DataFrame, frames_of: FramesOf) -> Retrieval:
+    own = top.filter((pl.col("query") == row["query"]) & (pl.col("fold") == row["fold"]))
     answers = own.head(MOST_ANSWERS).select("answer", "score", "right").iter_rows()
     return Retrieval(
-        model=str(row["model"]),
-        item=item,
-        videos=_videos(item, frames_of),
-        texts=list(row["texts"]),  # type: ignore[call-overload]
-        rank=float(row["rank"]),  # type: ignore[arg-type]
-        num_answers=int(row["answers"]),  # type: ignore[call-overload]
+        model=row["model"],
+        item=row["query"],
+        videos=_videos(row["query"], frames_of),
+        texts=row["texts"],
+        rank=row["rank"],
+        num_answers=row["answers"],
         answers=[Answer(*answer) for answer in answers],
     )
 

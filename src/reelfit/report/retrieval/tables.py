@@ -14,7 +14,7 @@ from reelfit.report.wording import count, interval, number, title_of
 SHOWN: Final = (FIRST, "recall@5", "recall@10", "median_rank", "mrr", "map", "ndcg@10")
 """The metrics of a direction; the run's files have the others."""
 LOWER_IS_BETTER: Final = ("median_rank", "mean_rank")
-BINS: Final = (0, 1, 2, 5, 10, 20, 50, 100, math.inf)
+BINS: Final = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, math.inf)
 """Ranks above one of them and up to the next are counted together."""
 
 
@@ -43,14 +43,10 @@ def _direction_table(content: RetrievalContent, direction: str) -> Table:
     where = DIRECTIONS[direction]
     caption = (
         f"{where.capitalize()}, over the queries of all folds, each among the answers of its own "
-        f"fold; R@1 with its 95 % interval over groups"
+        "fold; R@1 with its 95 % interval over groups, and of the median rank the lowest is best"
     )
     caption += "; the best in bold." if len(models) > 1 else "."
-    return Table(caption, ["Model", *map(_head, metrics)], body)
-
-
-def _head(metric: str) -> str:
-    return title_of(metric) + (", lower is better" if metric in LOWER_IS_BETTER else "")
+    return Table(caption, ["Model", *map(title_of, metrics)], body)
 
 
 def _written(metric: str, value: float | None) -> str:
@@ -63,11 +59,8 @@ def _metrics(table: pl.DataFrame) -> list[str]:
 
 
 def _best(summary: pl.DataFrame, direction: str, metric: str) -> float | None:
-    here = (pl.col("direction") == direction) & (pl.col("metric") == metric)
-    values = [v for v in summary.filter(here)["value"] if v is not None and not math.isnan(v)]
-    if not values:
-        return None
-    return min(values) if metric in LOWER_IS_BETTER else max(values)
+    of_direction = summary.filter(pl.col("direction") == direction)
+    return _most(of_direction, metric, lowest=metric in LOWER_IS_BETTER)
 
 
 def spread_of_folds(content: RetrievalContent) -> Table:
@@ -84,7 +77,7 @@ def spread_of_folds(content: RetrievalContent) -> Table:
                 cells.append(Cell(_written(metric, row.get("mean")), note))
             body.append(cells)
     caption = "Mean over the folds, with its standard deviation."
-    return Table(caption, ["Model", "Direction", *map(_head, metrics)], body, 2)
+    return Table(caption, ["Model", "Direction", *map(title_of, metrics)], body, 2)
 
 
 def embeddings_table(content: RetrievalContent) -> Table:
@@ -121,7 +114,7 @@ def each_fold_table(content: RetrievalContent) -> Table:
                     cells.append(Cell(_written(metric, row.get("value")), bounds))
                 body.append(cells)
     caption = "Each fold, over its own queries; the best fold is that of the highest R@1."
-    columns = ["Model", "Direction", "Fold", *map(_head, metrics)]
+    columns = ["Model", "Direction", "Fold", *map(title_of, metrics)]
     return Table(caption, columns, body, 2)
 
 
@@ -155,8 +148,8 @@ def _share(amount: int, total: int) -> Cell:
 
 def _span(low: float, high: float) -> str:
     if high == math.inf:
-        return f"above {low}"
-    return f"{high}" if high - low == 1 else f"{low + 1} to {high}"
+        return f"above {low:g}"
+    return f"{high:g}" if high - low == 1 else f"{low + 1:g} to {high:g}"
 
 
 def captions_table(content: RetrievalContent) -> Table:
@@ -185,9 +178,10 @@ def captions_table(content: RetrievalContent) -> Table:
     return Table(caption, ["Model", *map(title_of, metrics)], body, kind="many")
 
 
-def _most(table: pl.DataFrame, metric: str) -> float | None:
-    values = table.filter(pl.col("metric") == metric)["value"].drop_nulls().drop_nans()
-    return None if values.is_empty() else max(values.to_list())
+def _most(table: pl.DataFrame, metric: str, *, lowest: bool = False) -> float | None:
+    found = table.filter(pl.col("metric") == metric)["value"].drop_nulls().drop_nans()
+    values: list[float] = found.to_list()
+    return (min if lowest else max)(values, default=None)
 
 
 def items_table(content: RetrievalContent) -> Table:

@@ -98,7 +98,10 @@ def _chance(rows: Reached) -> str:
     if None in found:
         return "What a random order would reach is not known, so nothing is said against chance."
     said = [f"{number(c)} {words}" for c, words in zip(found, DIRECTIONS.values(), strict=True)]
-    return f"R@1 is the share of queries whose first answer is right; a random order has {listed(said)}."
+    return (
+        "R@1 is the share of queries whose first answer is right; a random order has "
+        f"{listed(said)}."
+    )
 
 
 def _others(models: list[str], reached: dict[str, Reached]) -> list[str]:
