@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from retrieval_run import made_bare, made_hostile, make_retrieval, shared_folds
 from sklearn import metrics
 
 from reelfit.data.evaluation_tables import CONTROL_FACTS, PERMUTATIONS, frame_of
@@ -22,7 +23,7 @@ from reelfit.data.tables import (
 )
 from reelfit.metrics import METRICS
 from reelfit.metrics.resampling import middle
-from reelfit.report import Evaluation, Mistake, ReportContent, Sheet, Strip
+from reelfit.report import Evaluation, Mistake, ReportContent, RetrievalContent, Sheet, Strip
 from reelfit.report.content import CURVES, MEMORY, PLANS, STAGES, LookAlike
 from reelfit.stages import judging
 from reelfit.stages.comparing import comparison_table, judged
@@ -544,3 +545,24 @@ def hostile(content: ReportContent) -> ReportContent:
         mistakes=[mistake._replace(path=path, label=classes[0], model=names["r2plus1d"])],
         contact_sheet=[sheet._replace(path=path, rows=[Strip('"><script>', frames_of(1))])],
     )
+
+
+@pytest.fixture(scope="session")
+def retrieval(content: ReportContent) -> RetrievalContent:
+    """Three models that retrieve on three folds, with captions of two."""
+    return make_retrieval(content, shared_folds(video_id, video_path), frames_of)
+
+
+@pytest.fixture(scope="session")
+def one_retrieves(content: ReportContent) -> RetrievalContent:
+    """One model on one fold, without captions and all else that a run may lack."""
+    folds = shared_folds(video_id, video_path)
+    folds = folds.with_columns(pl.col("fold").replace([1, 2, 3], [0, 0, 1]))
+    validated = folds.filter(pl.col("fold") == 1)
+    one = make_retrieval(content, validated, frames_of, skills={"r2plus1d": 0.9})
+    return replace(made_bare(one), folds=folds)
+
+
+@pytest.fixture(scope="session")
+def hostile_retrieval(retrieval: RetrievalContent) -> RetrievalContent:
+    return made_hostile(retrieval)

@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import auc, average_precision_score, roc_auc_score
 
 from reelfit.report import ReportContent
+from reelfit.report.classification import learned
 from reelfit.report.content import ranked_models
 from reelfit.report.curves import (
     precision_recall_curves,
@@ -17,7 +18,6 @@ from reelfit.report.curves import (
     roc_points,
 )
 from reelfit.report.drawing import LEFT_MARGIN, RIGHT_MARGIN, Drawing
-from reelfit.report.learning import learning_curves
 
 
 def drawn_line(drawing: Drawing, rank: int) -> tuple[np.ndarray, np.ndarray]:
@@ -104,11 +104,11 @@ def test_where_one_class_is_all_there_is_no_curve(content: ReportContent):
 
 def test_a_model_that_was_fitted_at_once_has_no_learning_curve(content: ReportContent):
     assert "handcrafted_logistic" in content.curves["model"]
-    assert set(learning_curves(content)) == {"naive_cnn", "r2plus1d"}
+    assert set(learned(content)) == {"naive_cnn", "r2plus1d"}
 
 
 def test_each_fold_has_its_line_and_its_number(content: ReportContent):
-    loss, area = learning_curves(content)["r2plus1d"]
+    loss, area = learned(content)["r2plus1d"]
     assert (loss.heading, area.heading) == ("Loss", "ROC AUC")
     texts = ["".join(node.itertext()).strip() for node in ElementTree.fromstring(loss.svg).iter()]
     assert {"1", "2", "3", "4", "5"} <= set(texts)
@@ -116,7 +116,7 @@ def test_each_fold_has_its_line_and_its_number(content: ReportContent):
 
 def test_a_single_epoch_is_drawn_as_a_dot(content: ReportContent):
     first = replace(content, curves=content.curves.filter(pl.col("epoch") <= 1))
-    loss, _ = learning_curves(first)["naive_cnn"]
+    loss, _ = learned(first)["naive_cnn"]
     assert loss.svg.count("<use") >= 5
 
 
@@ -125,7 +125,7 @@ def test_every_drawing_is_whole_xml_whose_ids_are_its_own(
 ):
     for made in (content, wide):
         drawings = [roc_curves(made), precision_recall_curves(made), reliability(made)]
-        drawings += [each for both in learning_curves(made).values() for each in both]
+        drawings += [each for both in learned(made).values() for each in both]
         ids: list[str] = []
         for drawing in drawings:
             assert drawing is not None

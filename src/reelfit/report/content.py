@@ -1,7 +1,7 @@
 """What a report tells: plain values and tables, read from a run by the caller."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 import numpy as np
 import polars as pl
@@ -17,7 +17,7 @@ CURVES = {
     "metric": pl.String,
     "value": pl.Float64,
 }
-"""Columns of ``ReportContent.curves``; ``phase`` is ``train`` or ``validation``."""
+"""Columns of ``RunContent.curves``; ``phase`` is ``train`` or ``validation``."""
 
 MEMORY = {
     "seconds": pl.Float64,
@@ -27,7 +27,7 @@ MEMORY = {
     "host_peak_mb": pl.Float64,
     "budget_mb": pl.Float64,
 }
-"""Columns of ``ReportContent.memory``; ``budget_mb`` is null where no limit was set."""
+"""Columns of ``RunContent.memory``; ``budget_mb`` is null where no limit was set."""
 
 STAGES = {
     "stage": pl.String,
@@ -36,7 +36,7 @@ STAGES = {
     "host_peak_mb": pl.Float64,
     "retries": pl.Int64,
 }
-"""Columns of ``ReportContent.stages``: one row per unit, in the order in which they began."""
+"""Columns of ``RunContent.stages``: one row per unit, in the order in which they began."""
 
 PLANS = {
     "model": pl.String,
@@ -46,7 +46,7 @@ PLANS = {
     "predicted_mb": pl.Float64,
     "measured_mb": pl.Float64,
 }
-"""Columns of ``ReportContent.plans``: one row per network; ``measured_mb`` is the most that any of
+"""Columns of ``RunContent.plans``: one row per network; ``measured_mb`` is the most that any of
 its processes held, null where none was measured."""
 
 
@@ -118,25 +118,17 @@ class OtherSet(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ReportContent:
-    """All that the report tells of a run.
+class RunContent:
+    """What the report tells of a run of any task.
 
-    ``predictions``, ``kfold_results``, ``summary``, ``folds``, ``rejected``, ``search`` and
-    ``duplicates`` keep the schemas of ``data/tables.py``; ``curves``, ``memory``, ``stages`` and
-    ``plans`` have the columns named above. Where there are two classes, the second is the positive
-    one.
+    ``folds``, ``rejected`` and ``duplicates`` keep the schemas of ``data/tables.py``; ``curves``,
+    ``memory``, ``stages`` and ``plans`` have the columns named above.
     """
 
     title: str
     run_id: str
     study_yaml: str
     environment: dict[str, Any]
-    predictions: pl.DataFrame
-    kfold_results: pl.DataFrame
-    summary: pl.DataFrame
-    evaluation: Evaluation
-    others: tuple[OtherSet, ...] = ()
-    """The sets of ``evaluate_on``."""
     folds: pl.DataFrame
     rejected: pl.DataFrame
     duplicates: pl.DataFrame
@@ -145,14 +137,31 @@ class ReportContent:
     memory: pl.DataFrame
     stages: pl.DataFrame
     plans: pl.DataFrame
-    search: pl.DataFrame
     shrunk: list[str]
     """In sentences, which models are other ones than the study asked for."""
     decisions: list[str]
-    classes: list[str]
-    mistakes: list[Mistake]
     contact_sheet: list[Sheet]
     elapsed_seconds: float
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ReportContent(RunContent):
+    """All that the report tells of a run that classifies.
+
+    ``predictions``, ``kfold_results``, ``summary`` and ``search`` keep the schemas of
+    ``data/tables.py``. Where there are two classes, the second is the positive one.
+    """
+
+    predictions: pl.DataFrame
+    kfold_results: pl.DataFrame
+    summary: pl.DataFrame
+    evaluation: Evaluation
+    others: tuple[OtherSet, ...] = ()
+    """The sets of ``evaluate_on``."""
+    search: pl.DataFrame
+    classes: list[str]
+    mistakes: list[Mistake]
 
 
 def ranked_models(content: ReportContent) -> list[str]:

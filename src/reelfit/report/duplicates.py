@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 
 from reelfit.data.folds import join_groups
-from reelfit.report.content import LookAlike, ReportContent
+from reelfit.report.content import LookAlike, RunContent
 from reelfit.report.pictures import strip_picture
 from reelfit.report.tables import LONGEST_LIST, Cell, Table
 from reelfit.report.wording import count, number
@@ -26,13 +26,13 @@ def ordered_pairs(duplicates: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def duplicates_words(content: ReportContent) -> list[str]:
+def duplicates_words(content: RunContent, *, labelled: bool) -> list[str]:
     """What was found and what became of it, in sentences; those of labels come first."""
     pairs = content.duplicates
     alike = pairs.filter(pl.col("kind") == "look")
     torn = alike.filter(pl.col("label") != pl.col("other_label"))
     words = []
-    if torn.height:
+    if torn.height and labelled:
         words.append(
             f"{count(torn.height, 'pair')} with different labels: where one class is made by "
             "changing videos of the other, as forgeries are, a video and its original look alike "
@@ -61,17 +61,17 @@ def _joined(alike: pl.DataFrame) -> str:
     return f"; they tie {count(before, 'group')} of the table into {number(after, 0)}"
 
 
-def duplicates_pictures(content: ReportContent) -> list[dict[str, Any]]:
+def duplicates_pictures(content: RunContent, *, labelled: bool) -> list[dict[str, Any]]:
     """The pairs with pictures, at most a dozen."""
-    return [_pictured(pair) for pair in content.look_alikes[:PAIRS_SHOWN]]
+    return [_pictured(pair, labelled=labelled) for pair in content.look_alikes[:PAIRS_SHOWN]]
 
 
-def _pictured(pair: LookAlike) -> dict[str, Any]:
+def _pictured(pair: LookAlike, *, labelled: bool) -> dict[str, Any]:
     step = max(1, len(pair.frames) // FRAMES_SHOWN)
     places = slice(step // 2, None, step)
     return {
         "distance": count(pair.distance, "bit"),
-        "differ": pair.label != pair.other_label,
+        "differ": labelled and pair.label != pair.other_label,
         "videos": [
             {"path": path, "label": label, "picture": strip_picture(frames[places][:FRAMES_SHOWN])}
             for path, label, frames in (
@@ -82,14 +82,14 @@ def _pictured(pair: LookAlike) -> dict[str, Any]:
     }
 
 
-def duplicates_table(content: ReportContent) -> Table:
+def duplicates_table(content: RunContent, *, labelled: bool) -> Table:
     """Each pair, with the labels and groups that the user gave."""
     listed = ordered_pairs(content.duplicates).head(LONGEST_LIST)
     body = [
         [
             Cell(row["path"], f"{row['label']}, group {row['group']}"),
             Cell(row["other_path"], f"{row['other_label']}, group {row['other_group']}"),
-            Cell(_kind(row), strong=row["label"] != row["other_label"]),
+            Cell(*_kind(row, labelled=labelled)),
             Cell(number(row["distance"], 0)),
         ]
         for row in listed.to_dicts()
@@ -97,10 +97,13 @@ def duplicates_table(content: ReportContent) -> Table:
     more = content.duplicates.height - listed.height
     rest = f" The other {more:,} stand in duplicates.parquet." if more else ""
     columns = ["Video", "Looks like", "What they share", "Bits apart"]
-    return Table(f"Each pair, those with different labels first.{rest}", columns, body, 3)
+    order = "those with different labels first" if labelled else "those of different items first"
+    return Table(f"Each pair, {order}.{rest}", columns, body, 3)
 
 
-def _kind(row: dict[str, Any]) -> str:
+def _kind(row: dict[str, Any], *, labelled: bool) -> tuple[str, str, bool]:
+    """What two videos share, without a note, and whether that stands out."""
+    torn = labelled and row["label"] != row["other_label"]
     if row["kind"] == "content":
-        return "content"
-    return "look, with different labels" if row["label"] != row["other_label"] else "look"
+        return "content", "", torn
+    return "look, with different labels" if torn else "look", "", torn

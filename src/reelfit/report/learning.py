@@ -1,17 +1,18 @@
 """The figures of how each fold learned, epoch by epoch."""
 
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
 import numpy as np
 import polars as pl
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from reelfit.report.content import ReportContent, ranked_models
 from reelfit.report.drawing import FONT_SIZE, Drawing, axes, svg_of
 from reelfit.report.palette import ACCENT, INK, MUTED
 from reelfit.report.wording import count, title_of
 
-_SHOWN = ("loss", "roc_auc")
 _MOST_LABELS = 10
 """With more folds, only the best one's line is labelled."""
 _SIZE = {"width": 352, "height": 230}
@@ -20,31 +21,36 @@ Ends = list[tuple[int, int, float]]
 """Of each line: its fold, and the epoch and the value at which it ends."""
 
 
-def learning_curves(content: ReportContent) -> dict[str, list[Drawing]]:
-    """For each model that learned by epochs: its loss and its ROC AUC, or what it has of them.
+class Kept(NamedTuple):
+    """Of one model: the epoch whose weights each fold kept, and its best folds."""
+
+    epochs: dict[int, int]
+    best_folds: set[int]
+
+
+def learning_curves(
+    curves: pl.DataFrame, *, metrics: Sequence[str], kept: Mapping[str, Kept]
+) -> dict[str, list[Drawing]]:
+    """For each model of ``kept`` that learned by epochs: the ``metrics`` that it has.
 
     A model that was fitted at once has values at epoch 0 alone, and no curve.
     """
     drawings: dict[str, list[Drawing]] = {}
-    for model in ranked_models(content):
-        of_model = content.curves.filter(
+    for model in kept:
+        of_model = curves.filter(
             (pl.col("model") == model)
             & (pl.col("epoch") > 0)
-            & pl.col("metric").is_in(_SHOWN)
+            & pl.col("metric").is_in(list(metrics))
             & pl.col("value").is_not_nan()
         ).sort("fold", "epoch")
-        names = [name for name in _SHOWN if name in of_model["metric"]]
+        names = [name for name in metrics if name in of_model["metric"]]
         if names:
-            drawings[model] = [_learning_curve(content, model, of_model, name) for name in names]
+            drawings[model] = [_learning_curve(model, kept[model], of_model, n) for n in names]
     return drawings
 
 
-def _learning_curve(
-    content: ReportContent, model: str, curves: pl.DataFrame, metric: str
-) -> Drawing:
-    results = content.kfold_results.filter(pl.col("model") == model)
-    best_epochs = dict(results.select("fold", "best_epoch").iter_rows())
-    best_folds = set(results.filter("best_fold")["fold"])
+def _learning_curve(model: str, kept: Kept, curves: pl.DataFrame, metric: str) -> Drawing:
+    best_epochs, best_folds = kept
     of_metric = curves.filter(pl.col("metric") == metric)
     ends: Ends = []
     with axes(**_SIZE, labels=("epoch", "")) as drawn:

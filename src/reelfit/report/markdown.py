@@ -3,40 +3,36 @@
 import html
 import re
 
-from reelfit.report.confusion import READING, confusion_tables
-from reelfit.report.content import ReportContent
+from reelfit.report.body import Said, Words
+from reelfit.report.classification import classification_words
+from reelfit.report.content import ReportContent, RunContent
 from reelfit.report.duplicates import duplicates_table, duplicates_words
-from reelfit.report.judgement import (
-    calibration_tables,
-    comparison_table,
-    control_tables,
-    subset_tables,
-)
-from reelfit.report.metric_tables import every_fold_table, groups_table, models_table, spread_table
-from reelfit.report.others import READING as READING_OTHERS
-from reelfit.report.others import others_sections
-from reelfit.report.searching import search_tables
+from reelfit.report.retrieval import RetrievalContent, retrieval_words
 from reelfit.report.tables import (
     Cell,
     Table,
     environment_tables,
-    folds_table,
     plans_table,
     reasons_table,
     rejected_table,
     stages_table,
     units_table,
 )
-from reelfit.report.verdict import verdict
 from reelfit.report.wording import duration
 
 _MARKS = re.compile(r"[\\`*\[\]|~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|^[#+\-=]|(?<=^\d)[.)](?= )")
 """What Markdown acts on; an underscore between letters is none of it, so names stay readable."""
 
 
-def render_markdown(content: ReportContent) -> str:
+def render_markdown(content: ReportContent | RetrievalContent) -> str:
     """The report's words and tables, without its pictures; nothing in it is live markup."""
-    said = verdict(content)
+    if isinstance(content, RetrievalContent):
+        return _text(content, retrieval_words(content))
+    return _text(content, classification_words(content))
+
+
+def _text(content: RunContent, words: Words) -> str:
+    said = words.verdict
     parts = [
         f"# {_plain(content.title)}",
         f"{_plain(content.run_id)}, {duration(content.elapsed_seconds)}.",
@@ -44,51 +40,26 @@ def render_markdown(content: ReportContent) -> str:
         f"**{_plain(said.headline)}**",
         _plain(" ".join(said.sentences)),
     ]
-    for heading, reading, tables in _sections(content):
+    for heading, reading, tables in [*words.sections, *_of_every_run(content, words)]:
         shown = [_table(table) for table in tables if table.rows]
-        parts += [f"## {heading}", *([reading] if reading and shown else []), *(shown or ["None."])]
+        read = [_plain(reading)] if reading and shown else []
+        parts += [f"## {_plain(heading)}", *read, *(shown or ["None."])]
     decided = [f"- {_plain(decision)}" for decision in content.decisions]
     parts += ["## What was decided", "\n".join(decided) or "None."]
     return "\n\n".join(parts) + "\n"
 
 
-def _sections(content: ReportContent) -> list[tuple[str, str, list[Table]]]:
-    """Each section's heading, how to read it, and its tables."""
+def _of_every_run(content: RunContent, words: Words) -> list[Said]:
     rejected = [reasons_table(content), rejected_table(content)]
-    models = [models_table(content), groups_table(content), spread_table(content)]
-    models += [every_fold_table(content)]
+    times = [stages_table(content), plans_table(content), units_table(content)]
+    alike = " ".join(duplicates_words(content, labelled=words.labelled))
     return [
-        ("Models", "", [*models, *search_tables(content.search)]),
-        *_others(content),
-        ("Comparison", "", [comparison_table(content)]),
-        ("Controls", "", control_tables(content)),
-        ("Calibration", "", calibration_tables(content)),
-        ("Subsets", "", subset_tables(content)),
-        ("Confusion matrices", READING, confusion_tables(content)),
-        (
-            "Time and memory",
-            "",
-            [stages_table(content), plans_table(content), units_table(content)],
-        ),
+        ("Time and memory", "", times),
         ("What was rejected", "", rejected if content.rejected.height else []),
-        (
-            "Videos that look alike",
-            " ".join(duplicates_words(content)),
-            [duplicates_table(content)],
-        ),
-        ("Folds", "", [folds_table(content)]),
+        ("Videos that look alike", alike, [duplicates_table(content, labelled=words.labelled)]),
+        ("Folds", "", [words.folds]),
         ("Environment", "", environment_tables(content.environment)[:1]),
     ]
-
-
-def _others(content: ReportContent) -> list[tuple[str, str, list[Table]]]:
-    """A section for each other set; the first says how they are to be read."""
-    found = []
-    for number, other in enumerate(others_sections(content)):
-        words = [*([] if number else [READING_OTHERS]), *other["words"]]
-        heading = f"On other videos: {_plain(other['name'])}"
-        found.append((heading, _plain(" ".join(words)), [other["results"], other["rejected"]]))
-    return found
 
 
 def _table(table: Table) -> str:

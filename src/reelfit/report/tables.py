@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from reelfit.report.content import ReportContent
+from reelfit.report.content import ReportContent, RunContent
 from reelfit.report.wording import MISSING, duration, number
 
 LONGEST_LIST = 500
@@ -34,7 +34,7 @@ class Table(NamedTuple):
     share as a bar."""
 
 
-def stages_table(content: ReportContent) -> Table:
+def stages_table(content: RunContent) -> Table:
     """Each stage's time, its highest peak and that peak against the budget."""
     budgets = dict(content.memory.group_by("stage").agg(pl.col("budget_mb").max()).iter_rows())
     stages = content.stages.group_by("stage", maintain_order=True).agg(
@@ -60,7 +60,7 @@ def stages_table(content: ReportContent) -> Table:
     return Table(caption, columns, body, kind="bars")
 
 
-def plans_table(content: ReportContent) -> Table:
+def plans_table(content: RunContent) -> Table:
     """Each network's predicted peak beside the measured one."""
     body = [
         [
@@ -86,7 +86,7 @@ def _difference(predicted_mb: float, measured_mb: float | None) -> str:
     return f"{100 * (predicted_mb / measured_mb - 1):+.1f} %"
 
 
-def units_table(content: ReportContent) -> Table:
+def units_table(content: RunContent) -> Table:
     """Each unit's time and peak."""
     body = [
         [
@@ -102,7 +102,7 @@ def units_table(content: ReportContent) -> Table:
     return Table("Each unit: one process of its own.", columns, body[:LONGEST_LIST], 2)
 
 
-def reasons_table(content: ReportContent) -> Table:
+def reasons_table(content: RunContent) -> Table:
     """How many videos were left out, by stage and reason."""
     counts = (
         content.rejected.group_by("reason", "stage")
@@ -116,7 +116,7 @@ def reasons_table(content: ReportContent) -> Table:
     return Table("Rows left out, by reason.", ["Reason", "Stage", "Rows"], body, 2)
 
 
-def rejected_table(content: ReportContent) -> Table:
+def rejected_table(content: RunContent) -> Table:
     """Each row that was left out, with what was wrong with it."""
     listed = content.rejected.sort("row", "path").head(LONGEST_LIST)
     body = [
@@ -140,11 +140,9 @@ def folds_table(content: ReportContent) -> Table:
     for target, label in enumerate(content.classes):
         amounts = [counts.get((target, fold), 0) for fold in folds]
         body.append(_counts_row(label, amounts, sum(amounts)))
-    for name, column in (("videos", "video_id"), ("groups", "group")):
-        by_fold = dict(content.folds.group_by("fold").agg(pl.n_unique(column)).iter_rows())
-        total = content.folds[column].n_unique()
-        body.append(_counts_row(f"All {name}", [by_fold[fold] for fold in folds], total))
-    columns = ["Class", *(f"Fold {fold}" if fold else "Never" for fold in folds), "Total"]
+    for name, column in (("All videos", "video_id"), ("All groups", "group")):
+        body.append(different_row(name, content.folds, column))
+    columns = ["Class", *map(fold_head, folds), "Total"]
     return Table("Videos that each fold validates; a group is never split.", columns, body)
 
 
@@ -170,6 +168,17 @@ def _budget_cell(share: float | None) -> Cell:
         return Cell(MISSING)
     note = "over the budget" if share > 1 else ""
     return Cell(f"{100 * share:.0f} %", note, share > 1, min(share, 1.0))
+
+
+def fold_head(fold: int) -> str:
+    """What stands above a fold; 0 has the videos that no fold validates."""
+    return f"Fold {fold}" if fold else "Training only"
+
+
+def different_row(head: str, folds: pl.DataFrame, column: str) -> list[Cell]:
+    """How many different values of a column each fold validates, and how many there are."""
+    by_fold = folds.group_by("fold").agg(pl.n_unique(column)).sort("fold")[column].to_list()
+    return _counts_row(head, by_fold, folds[column].n_unique())
 
 
 def _counts_row(head: str, amounts: list[int], total: int) -> list[Cell]:
