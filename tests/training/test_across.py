@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from reelfit.memory.allocator import child_environment
 from reelfit.training.across import Across
@@ -36,15 +36,20 @@ class Contrast(Across):
         self.share = share
 
     def embed(self, model, part):
-        one, other = F.normalize(model.one(part[0])), F.normalize(model.other(part[1]))
-        own = self.share * F.cross_entropy(model.weight(one), part[2], reduction="none")
+        one, other = (
+            functional.normalize(model.one(part[0])),
+            functional.normalize(model.other(part[1])),
+        )
+        own = self.share * functional.cross_entropy(model.weight(one), part[2], reduction="none")
         return {"one": one, "other": other, "class": part[2]}, own
 
     def loss(self, model, embeddings):
         assert embeddings["class"].dtype == torch.int64
         scores = embeddings["one"] @ embeddings["other"].T * model.temperature.exp()
         true = torch.arange(len(scores))
-        return (F.cross_entropy(scores, true) + F.cross_entropy(scores.T, true)) / 2
+        return (
+            functional.cross_entropy(scores, true) + functional.cross_entropy(scores.T, true)
+        ) / 2
 
 
 def network(**settings: Any) -> nn.Module:
@@ -141,9 +146,7 @@ def test_scaler_and_autocast_are_those_of_the_step(dtype):
     model, across, batch = network(dropout=0.4), Contrast(0.7), batch_of(13)
     _, wanted = after_step(model, batch, across, micro_batch=13, autocast_dtype=dtype)
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**8)
-    _outcome, found = after_step(
-        model, batch, across, micro_batch=13, autocast_dtype=dtype, scaler=scaler
-    )
+    _, found = after_step(model, batch, across, micro_batch=13, autocast_dtype=dtype, scaler=scaler)
     assert_same_gradients(found, wanted, atol=2e-3)
     first, plain = after_step(model, batch, across, micro_batch=4, autocast_dtype=dtype)
     scaled, cut = after_step(
@@ -161,9 +164,9 @@ class Items(Contrast):
         rows, of, others, classes = part
         inner = model.one(rows)
         sums = inner.new_zeros(len(others), 5).index_add(0, of, inner)
-        one = F.normalize(sums / torch.bincount(of, minlength=len(others))[:, None])
-        other = F.normalize(model.other(others))
-        own = self.share * F.cross_entropy(model.weight(one), classes, reduction="none")
+        one = functional.normalize(sums / torch.bincount(of, minlength=len(others))[:, None])
+        other = functional.normalize(model.other(others))
+        own = self.share * functional.cross_entropy(model.weight(one), classes, reduction="none")
         return {"one": one, "other": other, "class": classes}, own
 
 

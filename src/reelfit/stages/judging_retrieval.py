@@ -1,7 +1,7 @@
 """The tables of one model's retrieval and captions, from what its folds kept."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -11,13 +11,13 @@ from reelfit.data import retrieval_tables as schemas
 from reelfit.data.evaluation_tables import frame_of
 from reelfit.metrics.captions import CAPTION_METRICS, measure_captions
 from reelfit.metrics.resampling import number_groups
-from reelfit.metrics.retrieval import RetrievalMetrics, retrieval_metrics
+from reelfit.metrics.retrieval import Direction, RetrievalMetrics, retrieval_metrics
 from reelfit.metrics.retrieval.intervals import find_intervals
 from reelfit.metrics.retrieval.measures import summarize
 from reelfit.stages.learners.kept import Kept
 
 KS = (1, 5, 10, 50)
-DIRECTIONS = ("video_to_text", "text_to_video")
+DIRECTIONS: Final[tuple[Direction, Direction]] = ("video_to_text", "text_to_video")
 
 
 def judge_retrieval(
@@ -65,7 +65,7 @@ def _fold_rows(model: str, fold: int, found: RetrievalMetrics) -> list[dict[str,
         for direction in DIRECTIONS
         for metric, value in found[direction].items()
     ]
-    alone = {"alignment": found.alignment}
+    alone: dict[str, float | None] = {"alignment": found.alignment}
     alone |= {f"uniformity_{what}": value for what, value in found.uniformity.items()}
     return rows + [
         place | {"direction": "both", "metric": name, "value": value, "low": None, "high": None}
@@ -87,7 +87,7 @@ def _summary(
     groups = np.unique(groups, return_inverse=True)[1].astype(np.int64)
     rows = []
     for direction, column in zip(DIRECTIONS, ("video", "text"), strict=True):
-        tables = [found[fold].queries[direction] for fold in kept]  # type: ignore[index]
+        tables = [found[fold].queries[direction] for fold in kept]
         queries, numbers = pl.concat(tables), _numbers(kept, found, column)
         values = summarize(queries, ks=KS)
         intervals = find_intervals(queries, numbers, groups, ks=KS, resamples=resamples, seed=seed)
@@ -169,7 +169,7 @@ def _queries(
         first = pairs.unique("text", keep="first", maintain_order=True)
         group_of_text = dict(zip(first["text"], first["video"], strict=True))
         for direction in DIRECTIONS:
-            table = found[fold].queries[direction].filter(pl.col("right") > 0)  # type: ignore[index]
+            table = found[fold].queries[direction].filter(pl.col("right") > 0)
             for query, right, rank in table.select("query", "right", "rank").iter_rows():
                 video = query if direction == "video_to_text" else group_of_text[query]
                 rows.append(
@@ -202,7 +202,7 @@ def _top(
     for fold, each in kept.items():
         names = _names(each)
         for direction, other in zip(DIRECTIONS, reversed(DIRECTIONS), strict=True):
-            table = found[fold].top[direction]  # type: ignore[index]
+            table = found[fold].top[direction]
             for query, place, match, score, right in table.select(
                 "query", "place", "match", "score", "is_right"
             ).iter_rows():

@@ -15,6 +15,7 @@ from reelfit.stages.clips import Clips
 from reelfit.stages.device import device_within_limits
 from reelfit.stages.embeddings import keep_embeddings
 from reelfit.stages.fold import hold_out, metric_teller, sides_of
+from reelfit.stages.normalising import normalise, settle_normalisation
 from reelfit.stages.online import are_made_when_read
 from reelfit.stages.plans import ahead_bytes, budget_of, plan_for, settled_rungs
 from reelfit.stages.profile import profile_of
@@ -114,9 +115,12 @@ def train_job(run: Run, study: Study, job: Job, context: Context) -> "Progress":
     rung = rung_of(run, study, job, profile, host_bytes=_host_bytes(context))
     device = device_within_limits(study, context)
     context.event("epoch", fold=job.fold, model=job.choice.id, **_epoch_facts(train, study))
-    keep_embeddings(run, study, model, network.to(device), frames=job.variant.frames)
+    seeing = learner.seeing(network.to(device))
+    keep_embeddings(run, study, model, seeing, frames=job.variant.frames)
     frames = job.variant.frames if job.variant.frames < study.clips.frames else None
     with ShardReader(Clips().folder(run, study)) as reader:
+        normalisation = settle_normalisation(study, model, train, folder, reader)
+        normalise(seeing, normalisation)
         fit = Fit(
             network=network,
             objective=learner.objective(seed=job.seed),

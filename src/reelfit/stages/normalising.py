@@ -10,6 +10,8 @@ from reelfit.study import Study
 from reelfit.training.settings import GivenChannels
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from reelfit.data.channel_statistics import Normalisation
     from reelfit.data.shards import ShardReader
     from reelfit.models.model import Network
@@ -46,6 +48,14 @@ def settle_normalisation(
     return kept_normalisation(study, model, folder)
 
 
+def normalise(seeing: "nn.Module", normalisation: "Normalisation | None") -> None:
+    """Lets a network that sees clips in -1..1 see them normalised."""
+    if normalisation is not None:
+        seeing.register_forward_pre_hook(
+            lambda _network, seen: (normalisation.apply(seen[0]), *seen[1:])
+        )
+
+
 def kept_normalisation(study: Study, model: "Network", folder: Path) -> "Normalisation | None":
     """The same for whoever predicts by the fold's network later, from what its training kept."""
     from reelfit.data.channel_statistics import Normalisation
@@ -57,3 +67,12 @@ def kept_normalisation(study: Study, model: "Network", folder: Path) -> "Normali
         return Normalisation(asked.mean, asked.std)
     kept = read_json(folder / CHANNELS)
     return Normalisation(tuple(kept["mean"]), tuple(kept["std"]))
+
+
+def rehearsed_normalisation(study: Study, model: "Network") -> "Normalisation | None":
+    """One that takes as much memory as the fold's will."""
+    from reelfit.data.channel_statistics import Normalisation
+
+    if study.train.normalize == "halves" or model.needs().own_scale:
+        return None
+    return Normalisation((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))

@@ -10,7 +10,7 @@ import platform
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from reelfit.data.checkpoint_files import by_content
 from reelfit.data.listing import Listing
@@ -19,12 +19,16 @@ from reelfit.memory.profile import Profile, profile_values, read_profile
 from reelfit.runs import Run
 from reelfit.stages.device import device_within_limits
 from reelfit.stages.listed import listing_of
+from reelfit.stages.normalising import normalise, rehearsed_normalisation
 from reelfit.stages.plans import PROFILES, first_that_fits, plan_for, read_profiles
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.stages.variants import Variant, read_variants
 from reelfit.study import ModelChoice, Study, what_matters_of, what_pairs
 from reelfit.study_yaml import read_study
 from reelfit.training.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @final
@@ -167,6 +171,7 @@ def _of_training(settings: TrainSettings) -> list[Any]:
         settings.ema is not None,
         settings.mixup,
         settings.cutmix,
+        settings.normalize != "halves",
     ]
 
 
@@ -191,8 +196,14 @@ def _rehearse(
     assert isinstance(model, Network)
     learner = LEARNERS[study.task].to_rehearse(run, study)
     device = device_within_limits(study, context)
+
+    def build() -> "nn.Module":
+        network = learner.build(model)
+        normalise(learner.seeing(network), rehearsed_normalisation(study, model))
+        return network
+
     return Rehearsal(
-        build=lambda: learner.build(model),
+        build=build,
         objective=learner.objective(seed=study.seed),
         frames=variant.frames,
         size=study.clips.height_width,

@@ -14,6 +14,7 @@ from reelfit.runs import Run
 from reelfit.stages.chosen import with_chosen
 from reelfit.stages.device import device_within_limits
 from reelfit.stages.embeddings import keep_embeddings
+from reelfit.stages.normalising import kept_normalisation, normalise
 from reelfit.stages.plans import settled_rungs
 from reelfit.stages.stage import Context
 from reelfit.stages.variants import read_variants
@@ -192,6 +193,7 @@ def _predictor(
         progress = Progress(**checkpoint.facts)
         del checkpoint  # with it goes the mapping of its file
     keep_embeddings(run, study, model, network, frames=variant.frames)
+    normalise(network, kept_normalisation(study, model, run.fold(choice.id, fold)))
     frames = variant.frames if variant.frames < study.clips.frames else None
     with (
         nullcontext() if averages is None else averages.in_place(network),

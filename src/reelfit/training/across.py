@@ -166,7 +166,8 @@ class Gathered(Across):
         Raises:
             ValueError: the processes have different numbers of samples.
         """
-        whole = {name: _AllRows.apply(rows, self.group) for name, rows in embeddings.items()}
+        all_rows: Any = _AllRows.apply
+        whole = {name: all_rows(rows, self.group) for name, rows in embeddings.items()}
         return self.across.loss(model, whole)
 
 

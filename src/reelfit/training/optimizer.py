@@ -59,9 +59,10 @@ def make_optimizer(
     """An optimizer over every parameter that requires a gradient, in groups of one rate and decay.
 
     ``factors`` are of parameters by name; each group has its ``factor``, 1 where none is given, and
-    ``set_rate`` applies it. Decay is of matrices and kernels alone, unless ``decay_vectors``.
-    AdamW's is decoupled; SGD adds it to the gradient. All state is allocated here: an error in the
-    middle of a first step would leave half of it.
+    ``set_rate`` applies it. Decay is of matrices and kernels alone, unless ``decay_vectors``; of
+    scalars, such as a learned temperature, never. AdamW's is decoupled; SGD adds it to the
+    gradient. All state is allocated here: an error in the middle of a first step would leave half
+    of it.
 
     Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization (2019); Sutskever et al.,
     On the importance of initialization and momentum in deep learning (2013), as torch has it.
@@ -69,7 +70,7 @@ def make_optimizer(
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            decays = parameter.ndim > 1 or descent.decay_vectors
+            decays = parameter.ndim > (0 if descent.decay_vectors else 1)
             groups.setdefault(((factors or {}).get(name, 1.0), decays), []).append(parameter)
     described = [
         {"params": members, "weight_decay": weight_decay if decays else 0.0, "factor": factor}

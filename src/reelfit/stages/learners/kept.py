@@ -47,8 +47,8 @@ def keep_embedded(
     pairs = [(item, int(row)) for item in range(items.height) for row in texts.of(item)]
     schema = {"item": pl.Int64, "text": pl.Int64}
     _write(folder / "pairs.parquet", pl.DataFrame(pairs, schema=schema, orient="row"))
-    for name, features in (("videos", embedded.videos), ("texts", embedded.texts)):
-        write_whole(folder / f"{name}.npy", lambda beside, found=features: _save(beside, found))
+    write_whole(folder / "videos.npy", lambda beside: _save(beside, embedded.videos))
+    write_whole(folder / "texts.npy", lambda beside: _save(beside, embedded.texts))
 
 
 def keep_generated(folder: Path, generated: list[str]) -> None:

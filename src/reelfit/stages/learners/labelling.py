@@ -37,6 +37,10 @@ class Labelling(Learner):
         """The model itself, with one output for each class."""
         return model.build(num_outputs=len(self.run.facts()["classes"]))
 
+    def seeing(self, network: "nn.Module") -> "nn.Module":
+        """All of it."""
+        return network
+
     def rate_factors(self, model: "Network", network: "nn.Module") -> dict[str, float]:
         """Those of the model."""
         from reelfit.training.rates import factors_of

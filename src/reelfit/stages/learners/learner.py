@@ -41,6 +41,10 @@ class Learner(ABC):
         """The network that is trained; its initial weights come from torch's generator."""
 
     @abstractmethod
+    def seeing(self, network: "nn.Module") -> "nn.Module":
+        """The part of the network that is given clips."""
+
+    @abstractmethod
     def rate_factors(self, model: "Network", network: "nn.Module") -> dict[str, float]:
         """Of parameters that learn at another rate than the study's: name and factor.
 

@@ -77,6 +77,10 @@ class Pairing(Learner):
             masked=masked,
         )
 
+    def seeing(self, network: "nn.Module") -> "nn.Module":
+        """The model's own network."""
+        return network.get_submodule("video")
+
     def rate_factors(self, model: "Network", network: "nn.Module") -> dict[str, float]:
         """Those of the model for its part, those of the text encoder for its own."""
         from reelfit.training.rates import factors_of
