@@ -153,6 +153,19 @@ def test_beams_are_what_lists_and_the_uncached_decoder_find(beams: int, length_p
     assert found == [best_of_beams(decoder, *one, way) for one in zip(memory, present, strict=True)]
 
 
+@pytest.mark.parametrize("beams", [5, 9])
+def test_beams_that_nothing_fills_yet_take_no_place_from_what_goes_on(beams: int):
+    """Of one word and an end only two continuations are possible at each place."""
+    memory, present = looked_at(12)
+    way = Beam(beams=beams)
+    for seed in (1, 4):  # what is found late wins there
+        decoder = made(vocabulary=4, seed=seed)
+        found = as_lists(generate(decoder, memory, present, **MARKS, way=way))
+        assert found == [
+            best_of_beams(decoder, *one, way) for one in zip(memory, present, strict=True)
+        ]
+
+
 def test_one_beam_is_greedy():
     memory, present = looked_at(32)
     for seed in range(3):

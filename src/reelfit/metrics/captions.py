@@ -81,15 +81,7 @@ def measure_captions(
     } | _by_words(generated, references)
     per_caption = {name: np.where(defined, values, np.nan) for name, values in scores.items()}
     sums = _GroupSums.of(counts, per_caption, defined, number_groups(groups))
-    draws = draw_groups(len(sums.counts), resamples=resamples, seed=seed)
-    drawn = [sums.values(weights) for weights in draws]
-    whole = sums.values(np.ones((1, len(sums.counts))))
-    corpus = {}
-    for name in CAPTION_METRICS:
-        value = float(whole[name][0])
-        bounds = middle(np.concatenate([found[name] for found in drawn] or [np.empty(0)]))
-        corpus[name] = Estimate(None if np.isnan(value) else value, *bounds)
-    return CaptionScores({name: per_caption[name] for name in CAPTION_METRICS}, corpus)
+    return CaptionScores(per_caption, _estimate(sums, seed=seed, resamples=resamples))
 
 
 def split_words(text: str) -> list[str]:
@@ -148,6 +140,18 @@ class _GroupSums:
             found[name] = np.full(len(weights), np.nan)
             np.divide(weights @ sums, captions, out=found[name], where=captions > 0)
         return found
+
+
+def _estimate(sums: _GroupSums, *, seed: int, resamples: int) -> dict[str, Estimate]:
+    groups = len(sums.counts)
+    drawn = [sums.values(each) for each in draw_groups(groups, resamples=resamples, seed=seed)]
+    whole = sums.values(np.ones((1, groups)))
+    found = {}
+    for name in CAPTION_METRICS:
+        value = float(whole[name][0])
+        bounds = middle(np.concatenate([values[name] for values in drawn] or [np.empty(0)]))
+        found[name] = Estimate(None if np.isnan(value) else value, *bounds)
+    return found
 
 
 def _by_words(generated: Sequence[str], references: References) -> dict[str, Scores]:
