@@ -147,13 +147,13 @@ def test_each_epoch_sees_every_item_once_with_one_of_its_own_texts(pairs):
 
 def test_what_is_embedded_does_not_depend_on_how_much_fits_at_once(pairs):
     some = pairs("sizes")
-    fit, found = some.fit(), []
-    for size in (1, 3, 8):
-        found.append(
-            some.objective().predict(
-                fit.network, some.validation, fit.reader, fit.device, Portions(size)
-            )
+    fit = some.fit()
+    found = [
+        some.objective().predict(
+            fit.network, some.validation, fit.reader, fit.device, Portions(size)
         )
+        for size in (1, 3, 8)
+    ]
     for other in found[1:]:
         np.testing.assert_allclose(found[0].videos, other.videos, atol=1e-6)
         np.testing.assert_allclose(found[0].texts, other.texts, atol=1e-6)
