@@ -143,8 +143,8 @@ class _Pass:
             self.counts.texts_top.update(block.T.contiguous(), first=(columns[0], rows[0]))
         run = slice(*np.searchsorted(right[1], columns))
         if run.start < run.stop:  # a right one is no wrong one, whatever its rounding
-            places = (right[0][run], right[1][run] - columns[0])
-            scores.remove(*(torch.from_numpy(one).to(self._device) for one in places))
+            cells = (right[0][run], right[1][run] - columns[0])
+            scores.remove(*(torch.from_numpy(one).to(self._device) for one in cells))
         places = scores.standing_out(
             task.of_videos.least[slice(*rows)], task.of_texts.least[slice(*columns)]
         )
@@ -189,9 +189,7 @@ class _Pass:
             (self.counts.of_videos, rows, columns, False),
             (self.counts.of_texts, columns, rows, True),
         ):
-            for near, other in count_densely(
-                tally, self._scores, among=queries, of_texts=of_texts
-            ):
+            for near, other in count_densely(tally, self._scores, among=queries, of_texts=of_texts):
                 pair = (near.queries, other + others[0])
                 tally.settle(near, self._scores_in_double(*(pair[::-1] if of_texts else pair)))
 

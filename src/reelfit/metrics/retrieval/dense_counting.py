@@ -55,7 +55,7 @@ def _count_slot(
         return
     values = scores.of_queries(queries[some], of_texts=of_texts)
     is_near = (values >= lower[some, None]) & (values < upper[some, None])
-    for cells in is_near.nonzero().split(CHUNK):
+    for cells in torch.split(is_near.nonzero(), CHUNK):
         one, other = some[cells[:, 0]], cells[:, 1]
         yield _near(queries[one] + first, right[one], other), other
 
@@ -73,7 +73,10 @@ def _count_sorted(
     if tally.settles:
         for place in (end > begin).nonzero()[:, 0].tolist():
             other = order[begin[place] : end[place]]
-            settled = torch.full_like(other, query + first), torch.full_like(other, int(right[place]))
+            settled = (
+                torch.full_like(other, query + first),
+                torch.full_like(other, int(right[place])),
+            )
             yield _near(*settled, other), other
 
 

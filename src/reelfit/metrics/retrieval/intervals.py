@@ -28,7 +28,8 @@ def find_intervals(
 
     Memory: 40 bytes for each pair and each group.
 
-    Source: B. Efron and R. Tibshirani, An Introduction to the Bootstrap (1993), clusters drawn whole.
+    Source: B. Efron and R. Tibshirani, An Introduction to the Bootstrap (1993), clusters
+    drawn whole.
     """
     names = mean_columns(ks)
     table = queries.select(set(names.values())).fill_null(0.0)
@@ -53,9 +54,7 @@ def find_intervals(
     return {name: middle(np.array(values)) for name, values in found.items()}
 
 
-def _median(
-    rising: Float64[np.ndarray, " pair"], weights: Float64[np.ndarray, " pair"]
-) -> float:
+def _median(rising: Float64[np.ndarray, " pair"], weights: Float64[np.ndarray, " pair"]) -> float:
     """Half of the weight is at or below it, and half at or above; the middle of all that is so."""
     reached = np.cumsum(weights)
     if not reached[-1]:
