@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from own_process import printed_by
 
 import reelfit
+from own_process import printed_by
 from reelfit.errors import FeatureError
 from reelfit.metrics.retrieval import number_texts
 from reelfit.metrics.retrieval.device_scores import DeviceScores

@@ -24,7 +24,7 @@ def test_of_videos_they_are_those_of_copied_rows() -> None:
     queries = found.queries["video_to_text"]
     numbers = number_groups(groups)
     copied: dict[str, list[float]] = {"recall@5": [], "mrr": [], "median_rank": [], "map": []}
-    for counts in draw_each(numbers.max() + 1, resamples=60, seed=5):
+    for counts in draw_each(int(numbers.max()) + 1, resamples=60, seed=5):
         rows = queries[np.repeat(np.arange(150), counts[numbers].astype(int))]
         copied["recall@5"].append(rows["recall@5"].mean())
         copied["mrr"].append(rows["reciprocal_rank"].mean())
@@ -40,7 +40,7 @@ def test_a_text_counts_by_the_share_of_its_videos_that_are_drawn() -> None:
     found = reelfit.retrieval_metrics(video, text, targets, groups=groups, resamples=60)
     queries, numbers = found.queries["text_to_video"], number_groups(groups)
     values = []
-    for counts in draw_each(numbers.max() + 1, resamples=60, seed=0):
+    for counts in draw_each(int(numbers.max()) + 1, resamples=60, seed=0):
         weight = np.zeros(40)
         for row, target in enumerate(targets):
             weight[target] += counts[numbers[row]] / targets.count(target)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from own_process import printed_by
 
 MIB = 2**20
