@@ -35,6 +35,7 @@ bench:                ## every claim measured anew; results dated under benchmar
 	$(RUN) python benchmarks/decode_memory.py
 	$(RUN) python benchmarks/damage.py
 	$(RUN) python benchmarks/decoding.py
+	$(RUN) python benchmarks/retrieval.py
 	$(RUN) python benchmarks/gpu.py
 	$(RUN) python benchmarks/fuzz.py
 	$(RUN) python benchmarks/chaos.py

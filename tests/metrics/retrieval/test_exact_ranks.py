@@ -23,7 +23,13 @@ def assert_equal(
     normalize = how.get("normalize", True)
     expected = whole_matrix(video, text, right, normalize=normalize, ties=ties)
     found = reelfit.retrieval_metrics(
-        video, text, right, exact=True, ties=ties, ks=KS, **how  # type: ignore[arg-type]
+        video,
+        text,
+        right,
+        exact=True,
+        ties=ties,
+        ks=KS,
+        **how,  # type: ignore[arg-type]
     )
     for direction in DIRECTIONS:
         some = [query for query in expected[direction] if query]

@@ -76,7 +76,7 @@ class RetrievalMetrics:
         return self.means[direction]
 
 
-def retrieval_metrics(
+def retrieval_metrics(  # noqa: PLR0913  each is asked for by name
     video: FeatureRows,
     text: FeatureRows,
     targets: Targets,
@@ -171,8 +171,8 @@ def _count(held: _Held, *, memory: str | int, exact: bool, top: int) -> _Counted
     operations = 2.0 * videos.count * texts.count * width
     device = texts.device if videos.device.type == "cpu" else videos.device
     sizes = Sizes(videos.count, texts.count, width, len(pairs), top, exact)
-    with products_by_blocks(operations=operations, width=width, proven=exact) as threads:
-        threads = 1 if operations < SMALL or device.type != "cpu" else threads
+    with products_by_blocks(operations=operations, width=width, proven=exact) as most:
+        threads = 1 if operations < SMALL or device.type != "cpu" else most
         blocks = choose_blocks(sizes, memory_bytes=memory_bytes, threads=threads)
         scores: list[Scores]
         if device.type == "cpu":

@@ -143,8 +143,8 @@ class _Pass:
             self.counts.texts_top.update(block.T.contiguous(), first=(columns[0], rows[0]))
         run = slice(*np.searchsorted(right[1], columns))
         if run.start < run.stop:  # a right one is no wrong one, whatever its rounding
-            places = (right[0][run], right[1][run] - columns[0])
-            scores.remove(*(torch.from_numpy(one).to(self._device) for one in places))
+            cells = (right[0][run], right[1][run] - columns[0])
+            scores.remove(*(torch.from_numpy(one).to(self._device) for one in cells))
         places = scores.standing_out(
             task.of_videos.least[slice(*rows)], task.of_texts.least[slice(*columns)]
         )

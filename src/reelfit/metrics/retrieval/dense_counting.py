@@ -55,7 +55,7 @@ def _count_slot(
         return
     values = scores.of_queries(queries[some], of_texts=of_texts)
     is_near = (values >= lower[some, None]) & (values < upper[some, None])
-    for cells in is_near.nonzero().split(CHUNK):
+    for cells in torch.split(is_near.nonzero(), CHUNK):
         one, other = some[cells[:, 0]], cells[:, 1]
         yield _near(queries[one] + first, right[one], other), other
 

@@ -17,12 +17,13 @@ from reelfit.metrics.retrieval.scores import Scores
 HALVES = (torch.float16, torch.bfloat16)
 
 
-def _reaching(
+def reaching(
     products: Float32[Tensor, "video text"],
     scales: tuple[Float32[Tensor, " video"], Float32[Tensor, " text"]],
     of_videos: Float32[Tensor, " video"],
     of_texts: Float32[Tensor, " text"],
 ) -> Bool[Tensor, "video text"]:
+    """Which scores, products times scales, reach the bound of their video or of their text."""
     scores = products * scales[0][:, None] * scales[1]
     return (scores >= of_videos[:, None]) | (scores >= of_texts)
 
@@ -42,7 +43,7 @@ class DeviceScores(Scores):
         self._halves = dtypes.pop() if len(dtypes) == 1 and dtypes <= set(HALVES) else None
         self._space = torch.empty(blocks.rows * blocks.columns, device=device)
         is_gpu = device.type == "cuda"
-        self._reaching = torch.compile(_reaching, dynamic=True) if is_gpu else _reaching
+        self._reaching = torch.compile(reaching, dynamic=True) if is_gpu else reaching
 
     def _held_rows(self, features: Features, begin: int, end: int) -> tuple[Tensor, Tensor]:
         """Rows to multiply, and what their scores are multiplied by."""
@@ -87,7 +88,7 @@ class DeviceScores(Scores):
     ) -> Int64[Tensor, " value"]:
         """By one pass over the block."""
         scales = (self._scales, self._text_scales)
-        mask = self._reaching(self._products, scales, of_videos, of_texts)
+        mask: Tensor = self._reaching(self._products, scales, of_videos, of_texts)
         return mask.view(-1).nonzero()[:, 0]
 
     def reached(
@@ -119,8 +120,8 @@ class DeviceScores(Scores):
         self, video: Int64[Tensor, " pair"], text: Int64[Tensor, " pair"]
     ) -> Float32[Tensor, " pair"]:
         """From the product of all their videos with all their texts."""
-        rows, row = video.unique(return_inverse=True)
-        columns, column = text.unique(return_inverse=True)
+        rows, row = torch.unique(video, return_inverse=True)
+        columns, column = torch.unique(text, return_inverse=True)
         held = [
             self._some(features, wanted)
             for features, wanted in ((self._videos, rows), (self._texts, columns))

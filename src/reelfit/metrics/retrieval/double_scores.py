@@ -38,12 +38,14 @@ def score_many(
     if len(video) < MANY:
         return score_pairs(videos, texts, video, text)
     found = torch.empty(len(video), dtype=torch.float64, device=video.device)
-    rows, row = video.unique(return_inverse=True)
-    columns, column = text.unique(return_inverse=True)
+    rows, row = torch.unique(video, return_inverse=True)
+    columns, column = torch.unique(text, return_inverse=True)
     side = max(16, min(256, 2 * STAGED_BYTES // (8 * videos.width)))
     blocks = (row // side) * (len(columns) // side + 1) + column // side
     order = blocks.argsort()
-    for pairs in order.split(blocks[order].unique_consecutive(return_counts=True)[1].tolist()):
+    for pairs in torch.split(
+        order, torch.unique_consecutive(blocks[order], return_counts=True)[1].tolist()
+    ):
         if len(pairs) < MANY:
             found[pairs] = score_pairs(videos, texts, video[pairs], text[pairs])
             continue

@@ -20,20 +20,21 @@ STAGED_BYTES = 2**20
 def _opened(rows: FeatureRows, what: str) -> np.ndarray | Tensor:
     if isinstance(rows, str | Path):
         try:
-            rows = np.load(rows, mmap_mode="r", allow_pickle=False)
+            found = np.load(rows, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
             raise FeatureError(f"the {what} features cannot be read from {rows}: {error}") from None
+        return _checked(found, what, is_float=found.dtype.kind == "f")
     if isinstance(rows, Tensor):
-        is_float = rows.dtype.is_floating_point
-        rows = rows.detach()
-    else:
-        is_float = rows.dtype.kind == "f" and rows.dtype.itemsize <= 8
+        return _checked(rows.detach(), what, is_float=rows.dtype.is_floating_point)
+    return _checked(rows, what, is_float=rows.dtype.kind == "f" and rows.dtype.itemsize <= 8)
+
+
+def _checked(rows: np.ndarray | Tensor, what: str, *, is_float: bool) -> np.ndarray | Tensor:
     if not is_float:
         raise FeatureError(f"the {what} features are {rows.dtype}: give them as floating point")
     if rows.ndim != 2 or not rows.shape[0] or not rows.shape[1]:
-        raise FeatureError(
-            f"the {what} features have the shape {tuple(rows.shape)}: not rows x dimensions"
-        )
+        shape = tuple(rows.shape)
+        raise FeatureError(f"the {what} features have the shape {shape}: not rows x dimensions")
     return rows
 
 
@@ -80,6 +81,7 @@ class Features:
 
     @property
     def device(self) -> torch.device:
+        """Where the rows are."""
         return self._rows.device if isinstance(self._rows, Tensor) else torch.device("cpu")
 
     @property

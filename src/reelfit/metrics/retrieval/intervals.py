@@ -28,7 +28,8 @@ def find_intervals(
 
     Memory: 40 bytes for each pair and each group.
 
-    Source: B. Efron and R. Tibshirani, An Introduction to the Bootstrap (1993), clusters drawn whole.
+    Source: B. Efron and R. Tibshirani, An Introduction to the Bootstrap (1993), clusters
+    drawn whole.
     """
     names = mean_columns(ks)
     table = queries.select(set(names.values())).fill_null(0.0)

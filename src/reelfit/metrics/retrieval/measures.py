@@ -45,7 +45,7 @@ def measure_queries(
 
     def mean_over_right(values: Float64[np.ndarray, " right"]) -> Float64[np.ndarray, " query"]:
         sums = np.bincount(queries, values, minlength=count)
-        return np.divide(sums, right, out=np.full(count, np.nan), where=found)
+        return np.asarray(np.divide(sums, right, out=np.full(count, np.nan), where=found))
 
     columns: dict[str, np.ndarray] = {"query": np.arange(count), "right": right, "rank": rank}
     for k in ks:
@@ -67,7 +67,7 @@ def _ndcg(
     sums = np.bincount(queries, gains, minlength=len(right))
     best = np.concatenate([[0.0], np.cumsum(1 / np.log2(2 + np.arange(depth)))])
     best = best[np.minimum(right, depth)]
-    return np.divide(sums, best, out=np.full(len(right), np.nan), where=right > 0)
+    return np.asarray(np.divide(sums, best, out=np.full(len(right), np.nan), where=right > 0))
 
 
 def mean_columns(ks: Sequence[int]) -> dict[str, str]:

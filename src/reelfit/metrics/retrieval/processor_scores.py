@@ -104,8 +104,8 @@ class ProcessorScores(Scores):
         self, video: Int64[Tensor, " pair"], text: Int64[Tensor, " pair"]
     ) -> Float32[Tensor, " pair"]:
         """From the product of all their videos with all their texts."""
-        rows, row = video.unique(return_inverse=True)
-        columns, column = text.unique(return_inverse=True)
+        rows, row = torch.unique(video, return_inverse=True)
+        columns, column = torch.unique(text, return_inverse=True)
         block = torch.mm(self._videos.take(rows).float(), self._texts.take(columns).float().T)
         return block[row, column]
 
@@ -117,6 +117,6 @@ def _count_true(mask: Bool[np.ndarray, "video text"], *, axis: int) -> Int64[np.
         return np.asarray(mask.sum(axis, dtype=np.int64))
     eights = mask.view(np.int64)
     if axis == 1:
-        return eights.sum(1).view(np.uint8).reshape(rows, 8).sum(1, dtype=np.int64)
+        return np.asarray(eights.sum(1).view(np.uint8).reshape(rows, 8).sum(1, dtype=np.int64))
     parts = [eights[begin : begin + 255].sum(0).view(np.uint8) for begin in range(0, rows, 255)]
-    return np.sum(parts, axis=0, dtype=np.int64)
+    return np.asarray(np.sum(parts, axis=0, dtype=np.int64))

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -17,6 +18,7 @@ WORTH_A_PROBE = 2e11
 """Operations of a product from which on 0.1 s of comparing ways to compute it is little."""
 
 _ALONE = threading.Lock()
+_WAYS: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
 
 
 def expected_error(width: int) -> float:
@@ -55,15 +57,15 @@ def products_by_blocks(*, operations: float, width: int, proven: bool) -> Iterat
     processor each. ``proven``: only the way whose largest error is proven.
     """
     with _ALONE:
-        threads, way = torch.get_num_threads(), torch.backends.mkldnn.matmul.fp32_precision
+        threads, way = torch.get_num_threads(), _WAYS.fp32_precision
         try:
             torch.set_num_threads(1)
-            torch.backends.mkldnn.matmul.fp32_precision = "ieee"
+            _WAYS.fp32_precision = "ieee"
             if not proven and operations > WORTH_A_PROBE:
-                torch.backends.mkldnn.matmul.fp32_precision = _fastest_way(width)
+                _WAYS.fp32_precision = _fastest_way(width)
             yield threads
         finally:
-            torch.backends.mkldnn.matmul.fp32_precision = way
+            _WAYS.fp32_precision = way
             torch.set_num_threads(threads)
 
 
@@ -78,7 +80,7 @@ def _fastest_way(width: int) -> str:
     true = one.double() @ other.double().T
     seconds = {}
     for way in ("ieee", "bf16"):
-        torch.backends.mkldnn.matmul.fp32_precision = way
+        _WAYS.fp32_precision = way
         spent = []
         for _ in range(PROBES):
             began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What a pass over all scores needs of a device: products of blocks, and what stands out in them."""
+"""What a pass over all scores needs of a device: products of blocks, and what stands out."""
 
 from abc import ABC, abstractmethod
 
@@ -33,7 +33,7 @@ class Scores(ABC):
     def standing_out(
         self, of_videos: Float32[Tensor, " video"], of_texts: Float32[Tensor, " text"]
     ) -> Int64[Tensor, " value"]:
-        """The places, row by row, of scores that reach the bound of their video or of their text."""
+        """The places, row by row, of scores that reach the bound of their video or text."""
 
     @abstractmethod
     def reached(

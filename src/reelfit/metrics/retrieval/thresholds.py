@@ -81,9 +81,9 @@ class Thresholds:
     def places(
         self, queries: Int64[Tensor, " value"], values: Float32[Tensor, " value"], span: slice
     ) -> tuple[Int64[Tensor, " value"], Int64[Tensor, " value"]]:
-        """Of each value the first right one that it is near to or above, and the first it is above.
+        """Of each value the first right one that it is near to or above, and the first below it.
 
-        All values reach ``least``. ``span`` are the right ones of the queries among which these are.
+        All values reach ``least``. ``span`` are the right ones of all queries that may be here.
         """
         if self.single:
             first = self.offsets[queries]
