@@ -34,7 +34,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pl.DataFrame,
     """Six videos in three folds, each with a copy that is white; each fold has its own light."""
     folder = tmp_path_factory.mktemp("store")
     noise = np.random.default_rng(0).integers(0, 60, (6, 4, 3, 8, 8))
-    pixels = (noise + np.array([0, 20, 90, 90, 180, 190])[:, None, None, None, None]).astype(np.uint8)
+    pixels = (noise + np.array([0, 20, 90, 90, 180, 190])[:, None, None, None, None]).astype(
+        np.uint8
+    )
     writer = ShardWriter(folder / "a.tar", making=folder / "making" / "a.tar", store="uint8")
     for number, clip in enumerate(pixels):
         white = np.full_like(clip, 255)

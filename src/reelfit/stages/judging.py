@@ -204,13 +204,13 @@ def adjust(predictions: pl.DataFrame) -> pl.DataFrame:
         if scores.shape[1] == 2 and not others.is_empty():
             threshold = choose_threshold(targets, probabilities[:, 1])
             decided = (scores[:, 1] >= threshold).astype(np.int64)
-        softened = apply_temperature(scores, temperature).tolist()
+        softened = scores if others.is_empty() else apply_temperature(scores, temperature)
         parts.append(
             own.with_columns(
                 temperature=pl.lit(temperature),
                 threshold=pl.lit(threshold, pl.Float64),
                 decided=pl.Series(decided, dtype=pl.Int32),
-                probabilities=pl.Series(softened, dtype=pl.List(pl.Float64)),
+                probabilities=pl.Series(softened.tolist(), dtype=pl.List(pl.Float64)),
             )
         )
     return pl.concat(parts).sort("video_id").select(*ADJUSTED.columns)

@@ -23,7 +23,6 @@ Take = Callable[[int, av.VideoFrame], None]
 # Frames that no other refers to may be left out undecoded. Not so AV1 and VP9: it breaks them.
 _SKIPPABLE = {"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4"}
 
-
 # Packets: to read over fewer is cheaper than to seek.
 _WORTH_A_SEEK = 32
 
@@ -103,8 +102,8 @@ def visit_frames(
 def whole_frames(video: IndexedVideo) -> list[int]:
     """The numbers of the frames that ``visit_frames`` gives, of a video with damaged ones.
 
-    An array has none, of which one frame is no picture: it is not what it was taken for. The whole
-    video is decoded once. Memory: one decoder, 10 bytes a packet.
+    None of an array, whose frames no other depends on. A video is decoded once. Memory: one
+    decoder, 10 bytes a packet.
 
     Raises:
         VideoError: the file cannot be used.
