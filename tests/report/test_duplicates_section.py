@@ -16,14 +16,14 @@ from reelfit.report.history import decisions
 
 
 def test_pairs_of_different_labels_are_told_first(content: ReportContent):
-    first, second, third = duplicates_words(content)
+    first, second, third = duplicates_words(content, labelled=True)
     assert first.startswith("1 pair with different labels: ")
     assert "forgeries" in first
     assert second.startswith(
         "2 pairs of videos look alike; they tie 3 groups of the table into 2. "
     )
     assert third.startswith("1 row of the table has the content of another")
-    rows = duplicates_table(content).rows
+    rows = duplicates_table(content, labelled=True).rows
     assert [row[0].text for row in rows] == [
         "videos/source_00_pristine.mp4",
         "videos/source_10_pristine.mp4",
@@ -35,7 +35,7 @@ def test_pairs_of_different_labels_are_told_first(content: ReportContent):
 
 def test_pairs_inside_one_group_are_told_as_such(content: ReportContent):
     inside = content.duplicates.filter(pl.col("group") == pl.col("other_group"))
-    (_, words) = duplicates_words(replace(content, duplicates=inside))
+    (_, words) = duplicates_words(replace(content, duplicates=inside), labelled=True)
     assert words.startswith("1 pair of videos look alike, each of two in one group of the table.")
 
 
@@ -53,7 +53,7 @@ def test_both_forms_of_the_report_list_the_pairs(content: ReportContent, bare: R
 def test_the_pictures_are_bounded_in_number_and_bytes(content: ReportContent):
     noise = content.look_alikes[0]
     many = replace(content, look_alikes=[noise] * 100)
-    shown = duplicates_pictures(many)
+    shown = duplicates_pictures(many, labelled=True)
     assert len(shown) == PAIRS_SHOWN
     pictures = [video["picture"] for pair in shown for video in pair["videos"]]
     assert {picture.shown for picture in pictures} == {4}
@@ -77,3 +77,12 @@ def test_what_was_joined_is_a_decision_that_is_told():
         "has 4 of 20 videos."
     )
     assert decisions([event | {"joined": 0}]) == []
+
+
+def test_where_a_label_is_no_class_nothing_is_said_of_labels(content: ReportContent):
+    told = " ".join(duplicates_words(content, labelled=False))
+    assert "label" not in told
+    assert "look alike" in told
+    table = duplicates_table(content, labelled=False)
+    assert {row[2].text for row in table.rows} == {"look", "content"}
+    assert not any(pair["differ"] for pair in duplicates_pictures(content, labelled=False))

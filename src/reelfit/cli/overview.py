@@ -1,10 +1,15 @@
 """What stands in runs' folders, in the few figures that a terminal shows."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reelfit.files import read_json_lines
 from reelfit.runs import Run, holder_of
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from reelfit.study import Study
 
 SHOWN = ("roc_auc", "accuracy", "f1", "equal_error_rate")
 
@@ -13,15 +18,32 @@ def summary_of(run: Run) -> dict[str, Any]:
     """The models with their metrics, the highest peak of any process, and where the report is."""
     import polars as pl
 
-    summary = pl.read_parquet(run.file("summary.parquet"))
-    models = []
+    from reelfit.study_yaml import read_study
+
+    study = read_study(run.study_file, environment={})
+    task: str = study.task
+    if task == "retrieve":
+        models = retrieving_models(pl.read_parquet(run.file("retrieval_summary.parquet")))
+    else:
+        models = classifying_models(pl.read_parquet(run.file("summary.parquet")))
+    peak_mb, peak_of = _highest_peak(run)
+    return {
+        "run": str(run.folder),
+        "report": str(run.file("report.html")),
+        "models": models,
+        "others": _on_others(run, study),
+        "peak_mb": peak_mb,
+        "peak_of": peak_of,
+    }
+
+
+def classifying_models(summary: "pl.DataFrame") -> list[dict[str, Any]]:
+    """A row for each model of SUMMARY."""
+    rows = []
     for model in summary["model"].unique(maintain_order=True):
-        of_model = {
-            row["metric"]: row
-            for row in summary.filter(pl.col("model") == model).iter_rows(named=True)
-        }
+        of_model = {row["metric"]: row for row in summary.filter(model=model).to_dicts()}
         first = of_model[SHOWN[0]]
-        models.append(
+        rows.append(
             {
                 "model": model,
                 SHOWN[0]: first["out_of_fold"],
@@ -31,25 +53,35 @@ def summary_of(run: Run) -> dict[str, Any]:
                 "best_fold": first["best_fold"],
             }
         )
-    peak_mb, peak_of = _highest_peak(run)
-    return {
-        "run": str(run.folder),
-        "report": str(run.file("report.html")),
-        "models": models,
-        "others": _on_others(run),
-        "peak_mb": peak_mb,
-        "peak_of": peak_of,
-    }
+    return rows
 
 
-def _on_others(run: Run) -> list[dict[str, Any]]:
+def retrieving_models(summary: "pl.DataFrame") -> list[dict[str, Any]]:
+    """A row for each model and direction of RETRIEVAL_SUMMARY, narrow enough for a terminal."""
+    rows = []
+    for model in summary["model"].unique(maintain_order=True):
+        for direction in ("video_to_text", "text_to_video"):
+            of_direction = summary.filter(model=model, direction=direction).to_dicts()
+            found = {row["metric"]: row for row in of_direction}
+            first = found["recall@1"]
+            rows.append(
+                {
+                    "model": model,
+                    "direction": direction,
+                    "recall@1": first["value"],
+                    "recall@1_low": first["low"],
+                    "recall@1_high": first["high"],
+                    "median_rank": found["median_rank"]["value"],
+                }
+            )
+    return rows
+
+
+def _on_others(run: Run, study: "Study") -> list[dict[str, Any]]:
     """What each model reaches on each other set, beside out of fold."""
     import polars as pl
 
-    from reelfit.study_yaml import read_study
-
-    asked = [other.name for other in read_study(run.study_file, environment={}).evaluate_on]
-    if not asked:
+    if not study.evaluate_on:
         return []
     shown = pl.read_parquet(run.file("evaluate_on.parquet")).filter(
         (pl.col("way") == "each") & (pl.col("metric") == SHOWN[0])

@@ -26,9 +26,7 @@ def recall_at(
     ranks: Float[np.ndarray, " queries"], ks: Int64[np.ndarray, " answers"]
 ) -> Float[np.ndarray, " answers"]:
     """The share of queries whose first right answer is among the first k, for each k."""
-    shares: Float[np.ndarray, " answers"]
-    shares = np.searchsorted(np.sort(ranks), ks, side="right") / ranks.size
-    return shares
+    return np.searchsorted(np.sort(ranks), ks, side="right") / ranks.size
 
 
 def chance_at(
@@ -44,7 +42,8 @@ def chance_at(
     taken = ks[:, None] - 1
     left = np.maximum(pairs[1] - taken, 1)
     missed = np.cumprod(np.clip((pairs[1] - pairs[0] - taken) / left, 0.0, 1.0), axis=0)
-    return (1 - missed) @ queries / queries.sum()
+    shares: Float[np.ndarray, " answers"] = (1 - missed) @ queries / queries.sum()
+    return shares
 
 
 def _recall_curve(content: RetrievalContent, direction: str) -> Drawing | None:

@@ -39,9 +39,11 @@ def best_and_worst(
         .join(_margins(top.filter(here)), on=["fold", "query"], how="left")
         .join(_right_texts(texts), left_on="query", right_on="item", how="left")
     )
-    best = found.filter(pl.col("rank") == 1).sort("margin", "query", descending=[True, False])
+    best = found.filter(pl.col("rank") == 1).sort(
+        "margin", "query", descending=[True, False], nulls_last=True
+    )
     worst = found.filter(pl.col("rank") > 1).sort(
-        "rank", "margin", "query", descending=[True, False, False]
+        "rank", "margin", "query", descending=[True, False, False], nulls_last=True
     )
     answers = top.filter(here).sort("place")
     picked = [_different(each, shown) for each in (best, worst)]
@@ -68,7 +70,9 @@ def _different(found: pl.DataFrame, shown: int) -> list[dict[str, Any]]:
     seen: set[tuple[str, ...]] = set()
     fresh: list[dict[str, Any]] = []
     again: list[dict[str, Any]] = []
-    for row in found.with_columns(pl.col("texts").fill_null([])).to_dicts():
+    for row in found.with_columns(pl.col("texts").fill_null([])).iter_rows(named=True):
+        if len(fresh) == shown:
+            break
         texts = tuple(sorted(row["texts"]))
         (again if texts in seen else fresh).append(row)
         seen.add(texts)
