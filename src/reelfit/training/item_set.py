@@ -33,8 +33,7 @@ class ItemTexts:
 
     def of(self, sample: int) -> Int64[np.ndarray, " right"]:
         """The texts of one sample, as rows of ``tokens``."""
-        rows: Int64[np.ndarray, " right"] = self.rows[self.first[sample] : self.first[sample + 1]]
-        return rows
+        return np.asarray(self.rows[self.first[sample] : self.first[sample + 1]])
 
     def drawn(self, *, seed: int, epoch: int) -> Int64[np.ndarray, " sample"]:
         """One text of each sample, by chance where it has several."""
