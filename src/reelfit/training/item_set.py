@@ -33,7 +33,8 @@ class ItemTexts:
 
     def of(self, sample: int) -> Int64[np.ndarray, " right"]:
         """The texts of one sample, as rows of ``tokens``."""
-        return np.asarray(self.rows[self.first[sample] : self.first[sample + 1]])
+        rows: np.ndarray = self.rows[self.first[sample] : self.first[sample + 1]]
+        return rows
 
     def drawn(self, *, seed: int, epoch: int) -> Int64[np.ndarray, " sample"]:
         """One text of each sample, by chance where it has several."""
