@@ -72,7 +72,7 @@ class ExactStep:
     micro-batch, then activation checkpointing, then (on a GPU) activations in host memory. No
     sample is passed over. Gradients stay in ``.grad`` until the next step.
 
-    ``across``, in place of ``losses``, is for a loss that couples the samples: it is computed of the
+    ``across``, in place of ``losses``, is a loss that couples the samples: it is computed of the
     embeddings of all of them, and each part then runs again with its share of the gradient.
 
     A batch is a tensor, or tuples, lists and dicts of tensors whose first axis is the samples.
