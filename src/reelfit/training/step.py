@@ -72,6 +72,9 @@ class ExactStep:
     micro-batch, then activation checkpointing, then (on a GPU) activations in host memory. No
     sample is passed over. Gradients stay in ``.grad`` until the next step.
 
+    ``across``, in place of ``losses``, is a loss that couples the samples: it is computed of the
+    embeddings of all of them, and each part then runs again with its share of the gradient.
+
     A batch is a tensor, or tuples, lists and dicts of tensors whose first axis is the samples.
     ``memory`` (``"8GiB"``) limits this process from now on: torch's allocator on a GPU, the data
     segment on a CPU under Linux; None sets no limit, and recovery works all the same.
@@ -97,7 +100,6 @@ class ExactStep:
     scheduler: Any = None
     coupling: Coupling | None = None
     across: Across | None = None
-    """In place of ``losses``: a loss that couples the samples, with the whole batch's gradient."""
     recover: bool = True
     """False raises OutOfMemoryError the first time, for those who would rather skip a batch."""
     split: Callable[[Any, int, int], Any] = take_samples
