@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -66,13 +66,24 @@ def run(  # noqa: PLR0917  the options of a command
 
 @app.command()
 def demo(  # noqa: PLR0913, PLR0917  the options of a command
-    out: Annotated[Path, typer.Option(help="The folder for videos, study and runs.")] = Path(
-        "reelfit-demo"
-    ),
+    task: Annotated[
+        Literal["classify", "retrieve"],
+        typer.Option(help="Tampered clips to tell apart, or moving shapes to find by captions."),
+    ] = "classify",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder for videos, study and runs.",
+            show_default="reelfit-demo; with --task retrieve reelfit-demo-retrieve",
+        ),
+    ] = None,
     videos: Annotated[
         Path | None, typer.Option(help="A folder of your own clips, taken as the pristine ones.")
     ] = None,
-    sources: Annotated[int, typer.Option(min=10, help="Scenes, where no clips are given.")] = 24,
+    sources: Annotated[
+        int | None,
+        typer.Option(min=10, help="Scenes, where no clips are given.", show_default="24"),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another seed gives other videos.")] = 0,
     changes: Changes = None,
     memory: Memory = None,
@@ -81,15 +92,12 @@ def demo(  # noqa: PLR0913, PLR0917  the options of a command
     verbose: Verbose = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a small labelled set of real-looking clips, and run a study on it."""
+    """Make a small set of clips with labels, or with captions, and run a study on it."""
+    from reelfit.cli.demo import make_set
     from reelfit.cli.display import choose_voice
-    from reelfit.demo import make_demo_set
 
     voice = choose_voice(quiet=quiet, verbose=verbose, as_json=as_json)
-    with voice.counting("demo set", "videos") as counted:
-        study_file = make_demo_set(
-            out, seed=seed, sources=sources, videos=videos, report_progress=counted
-        )
+    study_file = make_set(task, out, videos=videos, sources=sources, seed=seed, voice=voice)
     _run(study_file, [*(changes or []), *memory_changes(memory)], fresh=fresh, voice=voice)
 
 

@@ -12,9 +12,10 @@ from reelfit.demo.footage import find_files, open_footage
 from reelfit.demo.scenes import cut_scenes
 from reelfit.demo.source import Source
 from reelfit.demo.tampering import KINDS, Kind, tamper
+from reelfit.demo.whole_set import note_as_whole, stands, write_video
 from reelfit.demo.writing import CLOSE_ENOUGH, video_bytes, video_of_size
 from reelfit.errors import StudyError
-from reelfit.files import digest, read_json, write_json, write_text, write_whole
+from reelfit.files import digest, write_text
 
 LENT_SIDE = 96
 """Of what a patch is cut from, in pixels: enlarged, it is softer than its surroundings."""
@@ -83,7 +84,7 @@ def make_demo_set(
     made = {"version": VERSION, "seed": seed, "sources": _what_is_filmed(files, sources)}
     key = digest(made)
     study = folder / "study.yaml"
-    if _stands(folder, key):
+    if stands(folder, key):
         return study
     found: Sequence[Source]
     unusable: list[Path] = []
@@ -100,8 +101,7 @@ def make_demo_set(
             report_progress(opened + 2 * (number + 1), opened + 2 * len(twins))
     write_text(folder / "videos.csv", _table(twins, unusable, folder))
     write_text(study, _STUDY)
-    clips = [path.name for pair in twins for path in (pair.pristine, pair.tampered)]
-    write_json(folder / "demo.json", {"key": key, "clips": clips})  # last: the set is whole
+    note_as_whole(folder, key, (path for pair in twins for path in (pair.pristine, pair.tampered)))
     return study
 
 
@@ -109,16 +109,6 @@ def _what_is_filmed(files: list[Path] | None, sources: int) -> object:
     if files is None:
         return sources
     return [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
-
-
-def _stands(folder: Path, key: str) -> bool:
-    try:
-        made = read_json(folder / "demo.json")
-    except (OSError, ValueError):
-        return False
-    beside = [folder / "study.yaml", folder / "videos.csv"]
-    clips = [folder / "videos" / name for name in made["clips"]]
-    return bool(made["key"] == key) and all(path.exists() for path in beside + clips)
 
 
 def _open_all(
@@ -182,13 +172,8 @@ def _make(twins: _Twins, *, lender: Source, seed: int) -> None:
     other = video_of_size(tampered, fps=source.fps, num_bytes=len(pristine))
     if abs(len(other) / len(pristine) - 1) > CLOSE_ENOUGH:  # one frozen for long stays small
         pristine = video_of_size(frames, fps=source.fps, num_bytes=len(other))
-    for video, path in [(pristine, twins.pristine), (other, twins.tampered)]:
-        if not path.exists():
-            write_whole(path, partial(_put, video))
-
-
-def _put(video: bytes, beside: Path) -> None:
-    beside.write_bytes(video)
+    write_video(twins.pristine, pristine)
+    write_video(twins.tampered, other)
 
 
 def _table(twins: list[_Twins], unusable: list[Path], folder: Path) -> str:
