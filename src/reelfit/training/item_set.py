@@ -33,14 +33,14 @@ class ItemTexts:
 
     def of(self, sample: int) -> Int64[np.ndarray, " right"]:
         """The texts of one sample, as rows of ``tokens``."""
-        rows: np.ndarray = self.rows[self.first[sample] : self.first[sample + 1]]
-        return rows
+        begin, end = self.first[sample : sample + 2]
+        return np.asarray(self.rows[begin:end], dtype=np.int64)
 
     def drawn(self, *, seed: int, epoch: int) -> Int64[np.ndarray, " sample"]:
         """One text of each sample, by chance where it has several."""
         counts = np.diff(self.first)
         chance = generator_for(seed, "text of item", epoch).random(len(counts))
-        return self.rows[self.first[:-1] + (chance * counts).astype(np.int64)]
+        return np.asarray(self.rows[self.first[:-1] + (chance * counts).astype(np.int64)])
 
 
 @dataclass(frozen=True, eq=False)
