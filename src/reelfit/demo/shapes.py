@@ -41,11 +41,21 @@ folds: {column: split, near_duplicates: null}
 # All processes of the run together hold no more than this.
 memory: {host: 3GiB}
 
-# 8 frames of each clip. A mirrored copy would move the other way, so there are no copies.
-clips: {frames: 8, size: 64, copies: 0, augment: none}
+# 8 frames of each clip, in each epoch turned, moved and lit a little otherwise. A mirrored clip
+# would move the other way, and its caption would be wrong: so no flip among the augmentations.
+clips:
+  frames: 8
+  size: 64
+  copies: 1
+  store: originals
+  augment: {rotation: 8, translation_scale: 0.08, brightness: 0.1, contrast: 0.1, noise: 4}
 
 models: [{name: r3d, dropout: 0}]
-train: {epochs: 40, effective_batch: 32, learning_rate: 0.004, weight_decay: 0.05}
+retrieve:
+  text: {name: text_transformer, width: 64, layers: 2, vocabulary: 400, length: 24, dropout: 0.1}
+  dimensions: 64
+  caption: {width: 96, dropout: 0.1}
+train: {epochs: 20, effective_batch: 32, learning_rate: 0.004, weight_decay: 0.05}
 """
 
 
