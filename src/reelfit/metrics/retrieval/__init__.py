@@ -172,10 +172,13 @@ def _count(held: _Held, *, memory: str | int, exact: bool, top: int) -> _Counted
     device = texts.device if videos.device.type == "cpu" else videos.device
     sizes = Sizes(videos.count, texts.count, width, len(pairs), top, exact)
     with products_by_blocks(operations=operations, width=width, proven=exact) as most:
-        threads = 1 if operations < SMALL or device.type != "cpu" else most
-        blocks = choose_blocks(sizes, memory_bytes=memory_bytes, threads=threads)
+        on_device = device.type != "cpu"
+        threads = 1 if operations < SMALL or on_device else most
+        blocks = choose_blocks(
+            sizes, memory_bytes=memory_bytes, threads=threads, on_device=on_device
+        )
         scores: list[Scores]
-        if device.type == "cpu":
+        if not on_device:
             panel = torch.empty(blocks.panel, width)
             scores = [ProcessorScores(videos, texts, blocks, panel) for _ in range(blocks.threads)]
         else:
