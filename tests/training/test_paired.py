@@ -181,3 +181,17 @@ def test_a_caption_whose_weight_is_zero_moves_nothing_of_the_decoder(pairs):
         fit.run()
     grads = [p.grad for p in fit.network.caption.parameters()]
     assert all(grad is None or not grad.any() for grad in grads)
+
+
+def test_the_loss_that_is_watched_has_captions_too(pairs):
+    some, losses = pairs("watched", dropout=0.0), {}
+    fit = some.fit()
+    for weight in (0.0, 1.0, 3.0):
+        how = CaptionSettings(weight=weight, width=16, layers=1, heads=2, dropout=0.0)
+        some.how = some.how.model_copy(update={"caption": how})
+        found = some.objective().predict(
+            fit.network, some.validation, fit.reader, fit.device, Portions(3)
+        )
+        losses[weight] = found.loss
+    assert losses[1.0] > losses[0.0]
+    assert losses[3.0] - losses[0.0] == pytest.approx(3 * (losses[1.0] - losses[0.0]))
