@@ -73,6 +73,8 @@ class EvaluateSettings(Settings):
     """Resamples of whole groups behind each 95 % interval."""
     subsets: tuple[str, ...] = ()
     """Columns of the table, such as platform, by whose values results are told apart, too."""
+    top: int = Field(default=5, ge=1, le=100)
+    """Of the task retrieve: how many of the highest-ranked answers of each query are kept."""
     permutations: int = Field(default=0, ge=0, le=100_000)
     """Times that labels are dealt out anew, to see what each model would reach if they meant
     nothing; a model on features is fitted anew each time, the predictions of others are kept."""
@@ -193,7 +195,7 @@ class Study(Settings):
 
     @model_validator(mode="after")
     def _settings_are_of_the_task(self) -> "Study":
-        if self.task != "retrieve" and "retrieve" in self.model_fields_set:
+        if self.task != "retrieve" and self.retrieve != RetrieveSettings():
             raise ValueError(f"retrieve: these are of task: retrieve, and the task is {self.task}")
         if self.task == "retrieve":
             train = self.train
@@ -210,7 +212,12 @@ class Study(Settings):
                 if given:
                     raise ValueError(f"{name}: this is of task: classify; leave it out")
             if train.effective_batch < 2:
-                raise ValueError("train.effective_batch: a text is told from others of the batch")
+                raise ValueError(
+                    "train.effective_batch: 1 leaves no other text to tell a video's own from: "
+                    "give 2 or more"
+                )
+        elif self.evaluate.top != EvaluateSettings().top:
+            raise ValueError("evaluate.top: this is of task: retrieve; leave it out")
         return self
 
     @model_validator(mode="after")
@@ -278,8 +285,9 @@ def study_hash(study: Study) -> str:
 
     A checkpoint counts by the name of its folder; what it holds, in the stages that read it.
     """
+    trains = what_trains(study)
     models = [choice.model_dump(mode="json") for choice in study.models]
-    for options in models:
+    for options in (*models, trains["retrieve"]["text"]):
         if isinstance(options.get("weights"), str):
             options["weights"] = PurePath(options["weights"]).name
-    return digest(what_trains(study) | {"models": models})
+    return digest(trains | {"models": models})

@@ -15,7 +15,7 @@ from reelfit.search.settings import SearchSettings
 from reelfit.stages.chosen import lay_over
 from reelfit.stages.founded import require_founded
 from reelfit.stages.stage import Context, Stage, Unit
-from reelfit.stages.variants import MODELS, variant_values, variants_of
+from reelfit.stages.variants import MODELS, Variant, variant_values, variants_of
 from reelfit.study import ModelChoice, Study, what_matters_of, what_trains
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Check(Stage):
         from reelfit.stages.learners import LEARNERS
 
         learner = LEARNERS[study.task].to_rehearse(run, study)
+        learner.check()
         try:
             check_strengths(study.clips.augment)
         except StudyError as error:
@@ -90,7 +91,7 @@ class Check(Stage):
                 _check_rates(learner, model, network, choice)
                 _check_precision(network, choice, study)
                 _tell_adapted(model, choice, study, context)
-                variants = variants_of(choice, model, study)
+                variants = _learnable(learner, variants_of(choice, model, study), study)
             models[choice.id] = {
                 "name": choice.name,
                 "kind": model.kind,
@@ -101,6 +102,15 @@ class Check(Stage):
         write_json(run.file(MODELS), models)
         cuda = torch.cuda.is_available()
         context.event("device", device=torch.cuda.get_device_name() if cuda else "cpu")
+
+
+def _learnable(learner: "Learner", variants: list[Variant], study: Study) -> list[Variant]:
+    """The variants whose clips the task can learn from, the first of which is as asked."""
+    size = study.clips.height_width
+    refused = learner.refusal_of(frames=variants[0].frames, size=size)
+    if refused is not None:
+        raise StudyError(refused, place=(study.task,))
+    return [v for v in variants if learner.refusal_of(frames=v.frames, size=size) is None]
 
 
 def _check_search(study: Study, search: SearchSettings) -> None:

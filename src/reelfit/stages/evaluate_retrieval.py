@@ -51,7 +51,7 @@ class EvaluateRetrieval(Stage):
 
     def settings(self, study: Study) -> Any:
         """How it is judged, and how many of the highest-ranked answers are kept."""
-        return [what_matters(study.evaluate), study.retrieve.top, study.seed]
+        return [what_matters(study.evaluate), study.seed]
 
     def units(self, run: Run, study: Study, listing: Listing, *, key: str) -> list[Unit]:
         """The models that are not judged under this key."""
@@ -80,7 +80,7 @@ class EvaluateRetrieval(Stage):
         tables = judge_retrieval(
             model,
             kept,
-            top=study.retrieve.top,
+            top=study.evaluate.top,
             memory=MEMORY,
             on_progress=lambda done: context.report_progress(done, unit.items),
             **how,

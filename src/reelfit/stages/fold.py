@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from reelfit.errors import StudyError
 from reelfit.files import append_json_line, digest, read_json, write_json
 from reelfit.runs import Run, timestamp
 from reelfit.stages.leakage import require_apart, require_no_leak
@@ -68,6 +69,9 @@ def hold_out(
     """Training clips without some groups, and the originals of those groups.
 
     ``stratified`` holds out so many of the groups of each target.
+
+    Raises:
+        StudyError: nothing is left to learn from.
     """
     from reelfit.data.seeds import generator_for
 
@@ -83,6 +87,11 @@ def hold_out(
         free = [group for group in groups if group not in held]
         held.update(generator.permutation(free)[: max(0, count - already)].tolist())
     inside = pl.col("group").is_in(sorted(held))
+    if rows.filter(~inside).is_empty():
+        raise StudyError(
+            f"a holdout of {share} of {len(held)} groups leaves none to learn from: give more "
+            "groups, or leave early_stopping (or the search) out"
+        )
     return rows.filter(~inside), rows.filter(inside & (pl.col("copy") == 0))
 
 

@@ -43,7 +43,7 @@ def judge_retrieval(
             memory=memory,
             ks=KS,
             exact=True,
-            top=min(top, each.items.height, each.texts.height),
+            top=top,
             groups=each.items["group"].to_list(),
             resamples=resamples,
             seed=seed,
@@ -164,63 +164,61 @@ def _chance(right: np.ndarray, answers: np.ndarray, k: int) -> float:
 def _queries(
     model: str, kept: Mapping[int, Kept], found: Mapping[int, RetrievalMetrics]
 ) -> pl.DataFrame:
-    rows = []
+    parts = []
     for fold, each in kept.items():
-        names = _names(each)
-        pairs = found[fold].pairs
-        first = pairs.unique("text", keep="first", maintain_order=True)
-        group_of_text = dict(zip(first["text"], first["video"], strict=True))
+        video_of_text = found[fold].pairs.unique("text", keep="first", maintain_order=True)
         for direction in DIRECTIONS:
             table = found[fold].queries[direction].filter(pl.col("right") > 0)
-            for query, right, rank in table.select("query", "right", "rank").iter_rows():
-                video = query if direction == "video_to_text" else group_of_text[query]
-                rows.append(
-                    {
-                        "model": model,
-                        "fold": fold,
-                        "direction": direction,
-                        "query": names[direction][query],
-                        "group": each.items["group"][int(video)],
-                        "rank": rank,
-                        "right": right,
-                        "answers": _answers(each, direction),
-                    }
+            video = table.select(video="query")
+            if direction == "text_to_video":
+                video = table.select(text="query").join(
+                    video_of_text, on="text", maintain_order="left"
                 )
-    return frame_of(rows, schemas.RETRIEVAL_QUERIES)
+            parts.append(
+                table.select(
+                    *_place(model, fold, direction),
+                    _named(each, direction, table["query"]).alias("query"),
+                    each.items["group"].gather(video["video"]).alias("group"),
+                    pl.col("rank").cast(pl.Float64),
+                    pl.col("right").cast(pl.Int32),
+                    pl.lit(_answers(each, direction), dtype=pl.Int32).alias("answers"),
+                )
+            )
+    return pl.concat(parts)
 
 
-def _names(kept: Kept) -> dict[str, list[str]]:
-    """What queries of each direction are called."""
-    return {
-        "video_to_text": kept.items["item"].to_list(),
-        "text_to_video": kept.texts["text"].to_list(),
-    }
+def _place(model: str, fold: int, direction: Direction) -> list[pl.Expr]:
+    return [
+        pl.lit(model).alias("model"),
+        pl.lit(fold, dtype=pl.Int32).alias("fold"),
+        pl.lit(direction).alias("direction"),
+    ]
+
+
+def _named(kept: Kept, direction: Direction, queries: pl.Series) -> pl.Series:
+    """What queries of a direction are called, by their numbers."""
+    names = kept.items["item"] if direction == "video_to_text" else kept.texts["text"]
+    return names.gather(queries)
 
 
 def _top(
     model: str, kept: Mapping[int, Kept], found: Mapping[int, RetrievalMetrics]
 ) -> pl.DataFrame:
-    rows = []
+    parts = []
     for fold, each in kept.items():
-        names = _names(each)
         for direction, other in zip(DIRECTIONS, reversed(DIRECTIONS), strict=True):
             table = found[fold].top[direction]
-            for query, place, match, score, right in table.select(
-                "query", "place", "match", "score", "is_right"
-            ).iter_rows():
-                rows.append(
-                    {
-                        "model": model,
-                        "fold": fold,
-                        "direction": direction,
-                        "query": names[direction][query],
-                        "place": place,
-                        "answer": names[other][match],
-                        "score": score,
-                        "right": right,
-                    }
+            parts.append(
+                table.select(
+                    *_place(model, fold, direction),
+                    _named(each, direction, table["query"]).alias("query"),
+                    pl.col("place").cast(pl.Int32),
+                    _named(each, other, table["match"]).alias("answer"),
+                    pl.col("score").cast(pl.Float64),
+                    pl.col("is_right").alias("right"),
                 )
-    return frame_of(rows, schemas.RETRIEVAL_TOP)
+            )
+    return pl.concat(parts)
 
 
 def judge_captions(

@@ -69,8 +69,10 @@ class Paired(Objective):
     @property
     @override
     def kept_bytes(self) -> int:
-        """Both embeddings and their gradients, its number, its weight, and its tokens."""
-        return 4 * 4 * self.settings.dimensions + 16 + 8 * self.length
+        """Both embeddings and their gradients, number, weight and tokens, and what is hidden."""
+        masked = self.settings.masked
+        hidden = masked.grid**2 * self.most_clips if masked else 0
+        return 4 * 4 * self.settings.dimensions + 16 + 8 * self.length + hidden
 
     @override
     def draw(

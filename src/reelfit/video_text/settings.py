@@ -113,5 +113,3 @@ class RetrieveSettings(Settings):
     """Captioning beside the embeddings; null is none."""
     masked: MaskedSettings | None = None
     """Masked video modelling beside them; null is none."""
-    top: int = Field(default=5, ge=1, le=100)
-    """How many of the highest-ranked answers of each query are kept."""

@@ -33,6 +33,13 @@ class Labelling(Learner):
         """With no rows: classes are weighted alike, which changes no memory."""
         return cls(run, study, pl.DataFrame({"target": []}, schema={"target": pl.Int32}))
 
+    def check(self) -> None:
+        """There is nothing beside it."""
+
+    def refusal_of(self, *, frames: int, size: tuple[int, int]) -> str | None:
+        """The model's own needs are met by its clips."""
+        return None
+
     def build(self, model: "Network") -> "nn.Module":
         """The model itself, with one output for each class."""
         return model.build(num_outputs=len(self.run.facts()["classes"]))

@@ -37,6 +37,18 @@ class Learner(ABC):
         """One that only rehearses and counts, before there is a fold."""
 
     @abstractmethod
+    def check(self) -> None:
+        """Looks whether what the task has beside the model can be built.
+
+        Raises:
+            StudyError: it cannot; its place is where in the study it is asked.
+        """
+
+    @abstractmethod
+    def refusal_of(self, *, frames: int, size: tuple[int, int]) -> str | None:
+        """Why clips of this shape cannot be learnt from; None where they can."""
+
+    @abstractmethod
     def build(self, model: "Network") -> "nn.Module":
         """The network that is trained; its initial weights come from torch's generator."""
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import polars as pl
 
+from reelfit.errors import StudyError
 from reelfit.files import write_text
 from reelfit.metrics import RETRIEVAL
 from reelfit.runs import Run
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 TOKENIZER = "tokenizer.json"
 """What encodes texts, in the folder of each fold: its words are of the texts trained on."""
 
+TEXT = ("retrieve", "text")
+"""Where a study names its text encoder."""
+
 
 @final
 class Pairing(Learner):
@@ -39,15 +43,46 @@ class Pairing(Learner):
 
         super().__init__(run, study, train)
         choice = study.retrieve.text
-        self.encoder: TextEncoder = make_text_encoder(choice.name, choice.options)
         self._texts = _texts_of(run, study)
         seen = self._texts.join(train.select("target").unique(), on="target", how="semi")
-        self.tokenizer: Tokenizer = self.encoder.tokenizer(seen["text"].unique().sort().to_list())
+        learnt_from = seen["text"].unique().sort().to_list()
+        try:
+            self.encoder: TextEncoder = make_text_encoder(choice.name, choice.options)
+            self.tokenizer: Tokenizer = self.encoder.tokenizer(learnt_from)
+        except StudyError as error:
+            raise StudyError(str(error), place=TEXT) from None
 
     @classmethod
     def to_rehearse(cls, run: Run, study: Study) -> "Pairing":
         """With all texts, of which a fold has no more than some: its vocabulary is no larger."""
         return cls(run, study, _texts_of(run, study).select("target").unique())
+
+    def check(self) -> None:
+        """Builds the text encoder, without memory for its weights."""
+        import torch
+
+        try:
+            with torch.device("meta"):
+                self.encoder.build(self.tokenizer)
+        except StudyError as error:
+            raise StudyError(str(error), place=TEXT) from None
+
+    def refusal_of(self, *, frames: int, size: tuple[int, int]) -> str | None:
+        """Segments and steps have a frame each, cells of masked patches a pixel."""
+        how = self.study.retrieve
+        if frames < how.segments:
+            return f"retrieve.segments: {frames} frames cannot be cut into {how.segments} segments"
+        if how.masked is None:
+            return None
+        if frames < how.masked.steps:
+            return f"retrieve.masked.steps: {how.masked.steps} steps of clips of {frames} frames"
+        side = how.masked.grid * how.masked.cells
+        if min(size) < side:
+            return (
+                f"retrieve.masked: {how.masked.grid} patches of {how.masked.cells} cells are more "
+                f"than the {min(size)} pixels of a side"
+            )
+        return None
 
     def build(self, model: "Network") -> "nn.Module":
         """The model's network and a text encoder, and what else the study trains beside them."""
