@@ -35,8 +35,9 @@ ROUNDS, SECONDS = 3, 1800
 SIGNAL = 0.2
 """The share of each video's text in its features, beside noise of length 1."""
 OTHERS = ("faiss_flat", "scikit_learn", "torchmetrics_flat")
-NAMES = ("reelfit", "product", "product_by_threads", "faiss_flat")
-NAMES_OF_FIRST_ROUND = (*NAMES, "reelfit_settled", "scikit_learn", "torchmetrics_flat", "original")
+NAMES = ("reelfit", "product", "product_by_threads")
+ONCE = ("faiss_flat", "reelfit_settled", "scikit_learn", "torchmetrics_flat", "original")
+NAMES_OF_FIRST_ROUND = (*NAMES, *ONCE)
 Row = dict[str, Any]
 
 
