@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from reelfit.models import make_model
-from reelfit.video_text.masked_video import EPSILON, MaskedVideo
+from reelfit.video_text.masked_video import DRAWN_AT_ONCE, EPSILON, MaskedVideo, draw_tubes
 
 FRAMES, HEIGHT, WIDTH = 5, 22, 31
 
@@ -159,8 +159,6 @@ def test_a_network_learns_to_tell_what_is_hidden():
 
 
 def test_a_step_of_more_clips_than_are_drawn_at_once_hides_as_much_of_each():
-    from reelfit.video_text.masked_video import DRAWN_AT_ONCE
-
     count = DRAWN_AT_ONCE + 3
     generators = [torch.Generator().manual_seed(seed) for seed in (5, 5, 6)]
     one, again, other = (draw_tubes(count, grid=4, hidden=7, generator=g) for g in generators)
