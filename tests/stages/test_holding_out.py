@@ -34,5 +34,5 @@ def test_a_share_of_the_groups_is_held_out_where_no_target_stands_in_two(groups,
 
 @pytest.mark.parametrize("stratified", [True, False])
 def test_where_all_would_be_held_out_it_is_said(stratified):
-    with pytest.raises(StudyError, match="0.2 of 1 groups leaves none to learn from: give more"):
+    with pytest.raises(StudyError, match=r"0\.2 of 1 groups leaves none to learn from: give more"):
         hold_out(rows_of(1), share=0.2, seed=3, stratified=stratified)
