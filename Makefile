@@ -13,7 +13,7 @@ check:                ## style, types, layers, security
 	$(RUN) lint-imports
 	$(RUN) bandit -q -r src -c pyproject.toml
 test: check           ## the checks and every test
-	$(RUN) pytest
+	$(RUN) pytest -n 2 --dist loadfile
 fix:                  ## what the tools can mend by themselves
 	$(RUN) ruff format --quiet .
 	$(RUN) ruff check --fix --quiet .

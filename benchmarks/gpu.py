@@ -18,6 +18,7 @@ import torch
 from measured import write_result
 from torch import nn
 
+from reelfit import retrieval_metrics
 from reelfit.memory.allocator import GPU_ALLOCATOR, child_environment
 from reelfit.memory.limits import limit_gpu_memory
 from reelfit.memory.oom import is_out_of_memory
@@ -32,7 +33,7 @@ from reelfit.training.rehearsal import Rehearsal
 from reelfit.training.step import ExactStep
 
 MIB, GIB = 2**20, 2**30
-SECONDS = {"prediction": 140, "compile": 100}
+SECONDS = {"prediction": 140, "compile": 100, "retrieval": 90}
 """What a check may take; the others half a minute, so that all end within 8."""
 OTHERS_SECONDS = 30
 NETWORKS: dict[str, dict[str, Any]] = {
@@ -276,6 +277,39 @@ def segments() -> Row:
     }
 
 
+def retrieval() -> Row:
+    """Ranks of 10^6 videos and 10^5 texts: the card's rate of products, and one memory for all."""
+    rows = {}
+    generator = torch.Generator("cuda").manual_seed(0)
+    one, other = (torch.randn(8192, 8192, device="cuda").bfloat16() for _ in range(2))
+    rate = 2 * 8192**3 / seconds_of(lambda: one @ other)
+    del one, other
+    for videos, texts in ((250_000, 25_000), (1_000_000, 100_000)):
+        text = torch.randn(texts, 512, generator=generator, device="cuda")
+        targets = torch.arange(videos, device="cuda") % texts
+        video = torch.empty(videos, 512, dtype=torch.bfloat16, device="cuda")
+        for begin in range(0, videos, texts):
+            part = video[begin : begin + texts]
+            part.copy_(0.3 * text[: len(part)]).add_(torch.randn_like(part))
+        text = text.bfloat16()
+        retrieval_metrics(video[:20_000], text[:5_000], targets[:20_000] % 5_000, memory="4GiB")
+        torch.cuda.reset_peak_memory_stats()
+        base = torch.cuda.memory_allocated()
+        torch.cuda.synchronize()
+        began = time.perf_counter()
+        found = retrieval_metrics(video, text, targets, memory="4GiB")
+        seconds = time.perf_counter() - began
+        rows[f"{videos} x {texts}"] = {
+            "seconds": round(seconds, 3),
+            "share_of_product_rate": round(2.0 * videos * texts * 512 / seconds / rate, 3),
+            "peak_over_features_mib": round((torch.cuda.max_memory_allocated() - base) / MIB, 1),
+            "mrr": found["video_to_text"]["mrr"],
+        }
+    last = list(rows.values())[-1]
+    kept = last["share_of_product_rate"] >= 0.6 and last["peak_over_features_mib"] <= 4096
+    return {"product_tflop_per_s": round(rate / 1e12, 1), "held": kept, **rows}
+
+
 CHECKS: dict[str, Callable[[], Row]] = {
     "limit": limit_obeyed,
     "prediction": predicted_and_measured,
@@ -285,6 +319,7 @@ CHECKS: dict[str, Callable[[], Row]] = {
     "compile": compiled,
     "tf32": tf32,
     "pinned": pinned,
+    "retrieval": retrieval,
     "segments": segments,
     "segments, not expandable": segments,
 }

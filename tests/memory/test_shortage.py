@@ -143,3 +143,37 @@ def test_looked_at_while_memory_is_short_it_raises_nothing_and_keeps_nothing(
     assert held > 2**20
     if len(arguments) > 1:
         assert len(facts["largest_tensors"]) == 20
+
+
+WATCHED = """
+import json, threading
+
+import torch
+from torch import nn
+
+from reelfit.memory.census import largest_kept
+
+network = nn.Sequential(*[nn.Linear(64, 64) for _ in range(6)])
+optimizer = torch.optim.AdamW(network.parameters())
+ended, asked = threading.Event(), 0
+
+def watch():
+    global asked
+    while not ended.is_set():
+        assert largest_kept(network, optimizer) == ("parameter 0.weight", 64 * 64 * 4)
+        asked += 1
+
+watcher = threading.Thread(target=watch)
+watcher.start()
+for _ in range(2000):
+    optimizer.zero_grad(set_to_none=True)
+    network(torch.randn(8, 64)).sum().backward()
+ended.set()
+watcher.join()
+print(json.dumps(asked))
+"""
+
+
+def test_what_is_kept_may_be_asked_from_another_thread_while_gradients_come_and_go() -> None:
+    """With a look at gradients the process ended by a segmentation fault within a second."""
+    assert printed_by(WATCHED) > 100

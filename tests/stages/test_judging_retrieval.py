@@ -48,7 +48,7 @@ def kept_of(
 
 
 def judged(kept: dict[int, Kept], *, top: int = 3) -> dict[str, pl.DataFrame]:
-    return judge_retrieval("one", kept, top=top, resamples=100, seed=0)
+    return judge_retrieval("one", kept, top=top, memory="64MiB", resamples=100, seed=0)
 
 
 def value(frame: pl.DataFrame, direction: str, metric: str, column: str = "value") -> float:

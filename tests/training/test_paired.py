@@ -195,3 +195,17 @@ def test_weights_are_the_first_at_the_first_step_and_the_last_at_the_last(pairs)
     going_on = Epoch(number=1, size=5, seed=3, start=5)
     (again,) = [each for each, _ in some.objective().draw(some.train, reader, going_on)]
     assert again.samples.weights.contrast == found[3]
+
+
+def test_the_loss_that_is_watched_has_captions_too(pairs):
+    some, losses = pairs("watched", dropout=0.0), {}
+    fit = some.fit()
+    for weight in (0.0, 1.0, 3.0):
+        how = CaptionSettings(weight=weight, width=16, layers=1, heads=2, dropout=0.0)
+        some.how = some.how.model_copy(update={"caption": how})
+        found = some.objective().predict(
+            fit.network, some.validation, fit.reader, fit.device, Portions(3)
+        )
+        losses[weight] = found.loss
+    assert losses[1.0] > losses[0.0]
+    assert losses[3.0] - losses[0.0] == pytest.approx(3 * (losses[1.0] - losses[0.0]))

@@ -125,6 +125,7 @@ class Voice:
             print_table(summary["models"])
             if summary["others"]:
                 print_table(summary["others"])
+            sys.stdout.writelines(f"scores       {said}\n" for said in summary["in_blocks"])
             sys.stdout.write(
                 f"peak memory  {summary['peak_mb']:,.0f} MiB in {summary['peak_of']}\n"
                 f"report       {summary['report']}\n"

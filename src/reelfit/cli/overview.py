@@ -18,6 +18,7 @@ def summary_of(run: Run) -> dict[str, Any]:
     """The models with their metrics, the highest peak of any process, and where the report is."""
     import polars as pl
 
+    from reelfit.report.history import in_blocks
     from reelfit.study_yaml import read_study
 
     study = read_study(run.study_file, environment={})
@@ -27,11 +28,15 @@ def summary_of(run: Run) -> dict[str, Any]:
     else:
         models = classifying_models(pl.read_parquet(run.file("summary.parquet")))
     peak_mb, peak_of = _highest_peak(run)
+    events = read_json_lines(run.file("events.jsonl"))
     return {
         "run": str(run.folder),
         "report": str(run.file("report.html")),
         "models": models,
         "others": _on_others(run, study),
+        "in_blocks": list(
+            dict.fromkeys(in_blocks(e) for e in events if e["event"] == "scores_in_blocks")
+        ),
         "peak_mb": peak_mb,
         "peak_of": peak_of,
     }

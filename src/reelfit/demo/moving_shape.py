@@ -16,9 +16,9 @@ HUES: Final = {"red": 0.0, "yellow": 55.0, "green": 120.0, "blue": 230.0, "purpl
 HUE_SPREAD: Final = 6.0
 DIRECTIONS: Final = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 """Columns and rows by which a shape moves: a picture's first row is its uppermost."""
-TRAVELS: Final = {"slowly": (0.12, 0.16), "quickly": (0.36, 0.42)}
+TRAVELS: Final = {"slowly": (0.10, 0.14), "quickly": (0.32, 0.36)}
 """Of the picture's side, from the first frame to the last."""
-_RADII = (0.14, 0.175)  # of the circle of a shape's area, by the side: the fastest and largest fit
+_RADII = (0.17, 0.21)  # of the circle of a shape's area, by the side: the fastest and largest fit
 _FINENESS = 4  # parts of a pixel's side that a shape's edge is drawn in
 _MOST_TURN = math.radians(12)  # a square turned by more is a diamond
 _MARGIN = 0.02

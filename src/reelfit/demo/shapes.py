@@ -54,7 +54,7 @@ models: [{name: r3d, dropout: 0}]
 retrieve:
   text: {name: text_transformer, width: 64, layers: 2, vocabulary: 400, length: 24, dropout: 0.1}
   dimensions: 64
-  caption: {width: 96, dropout: 0.1}
+  caption: {width: 96, dropout: 0.2}
 train: {epochs: 20, effective_batch: 32, learning_rate: 0.004, weight_decay: 0.05}
 """
 

@@ -33,11 +33,13 @@ def largest_kept(
 ) -> tuple[str, int] | None:
     """Name and bytes of the largest tensor that stays between passes; None where there is none.
 
-    It is a parameter, a gradient, a state of the optimizer, a buffer or a part of the batch.
-    Activations live within a pass alone and are not looked for, so that this takes no time to speak
-    of and may be asked from another thread, every second.
+    It is a parameter, whose gradient is as large, a state of the optimizer, a buffer or a part of
+    the batch. Activations live within a pass alone and are not looked for, so that this takes no
+    time to speak of and may be asked from another thread, every second. Gradients are not touched:
+    a backward pass sets them without the interpreter's lock, and a thread that reads one meanwhile
+    ends the process.
     """
-    kept = chain(_named(model, batch), _optimizer_state(optimizer, model))
+    kept = chain(_named(model, batch, gradients=False), _optimizer_state(optimizer, model))
     try:
         return max(((name, tensor.nbytes) for name, tensor in kept), key=lambda it: it[1])
     except (RuntimeError, ValueError, MemoryError):  # it changes meanwhile, is empty, has no room
@@ -47,7 +49,7 @@ def largest_kept(
 def _census(model: nn.Module, batch: Any, most: int) -> list[dict[str, Any]]:
     rows: dict[int, dict[str, Any]] = {}
     functions = []
-    for name, tensor in _named(model, batch):
+    for name, tensor in _named(model, batch, gradients=True):
         _count(rows, tensor, name=name)
     for found in gc.get_objects():
         kind = type(found)  # isinstance would ask proxies, whose objects may be gone
@@ -64,12 +66,11 @@ def _census(model: nn.Module, batch: Any, most: int) -> list[dict[str, Any]]:
     return sorted(rows.values(), key=lambda row: -row["bytes"])[:most]
 
 
-def _named(model: nn.Module, batch: Any) -> Iterator[tuple[str, Tensor]]:
+def _named(model: nn.Module, batch: Any, *, gradients: bool) -> Iterator[tuple[str, Tensor]]:
     for name, parameter in model.named_parameters():
         yield f"parameter {name}", parameter
-        gradient = parameter.grad  # once: another thread may set it to None
-        if gradient is not None:
-            yield f"gradient of {name}", gradient
+        if gradients and parameter.grad is not None:
+            yield f"gradient of {name}", parameter.grad
     for name, buffer in model.named_buffers():
         yield f"buffer {name}", buffer
     for name, tensor in tensors_of(batch, "batch"):

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from reelfit.memory.budget import format_size
 from reelfit.report.content import MEMORY, PLANS, STAGES
 from reelfit.report.wording import count, listed, number
 
@@ -239,6 +240,12 @@ def _short(value: Any) -> str:
     return listed(named) if named else "none"
 
 
+def in_blocks(event: Event) -> str:
+    """How large a matrix of scores would have been that was made and used in blocks."""
+    sizes = f"{number(event['videos'], 0)} videos x {number(event['texts'], 0)} texts"
+    return f"{sizes}: scored in blocks; whole, {format_size(event['matrix_bytes'])}"
+
+
 _SENTENCES: Final[dict[str, Callable[[Event], str]]] = {
     SESSION: _session,
     "indexed": _indexed,
@@ -269,5 +276,6 @@ _SENTENCES: Final[dict[str, Callable[[Event], str]]] = {
         "were given up, as the study asks; they are in no mean."
     ),
     "checkpoint_set_aside": lambda e: f"{_place(e)}: {e['message']}; the one before it was used.",
+    "scores_in_blocks": lambda e: f"{_place(e)}: {in_blocks(e)}.",
     "memory_warning": lambda e: f"{_place(e)} {e['message']}.",
 }

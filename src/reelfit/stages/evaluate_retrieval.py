@@ -7,16 +7,22 @@ Runs again when the training did, or how it is judged changes. Peak memory: ``ME
 for each query.
 """
 
+import math
 from typing import Any, ClassVar, final
 
 import polars as pl
 
 from reelfit.data.listing import Listing
+from reelfit.memory.budget import parse_size
 from reelfit.runs import Run
 from reelfit.stages.evaluated import Evaluated, evaluated
 from reelfit.stages.stage import Context, Stage, Unit
 from reelfit.study import Study, what_matters
 
+MEMORY = "256MiB"
+"""What scores may take beside the embeddings; a larger matrix is made and used in blocks."""
+BLOCKS = "scores_in_blocks"
+"""The event that says so."""
 TABLES = (
     "retrieval_folds",
     "retrieval_summary",
@@ -66,11 +72,16 @@ class EvaluateRetrieval(Stage):
         torch.set_num_threads(context.threads)
         model = unit.facts["model"]
         kept = {fold: read_kept(run.fold(model, fold)) for fold in run.folds()}
+        for fold, each in kept.items():
+            sizes = {"videos": each.items.height, "texts": each.texts.height}
+            if (matrix_bytes := 4 * math.prod(sizes.values())) > parse_size(MEMORY):
+                context.event(BLOCKS, model=model, fold=fold, matrix_bytes=matrix_bytes, **sizes)
         how = {"resamples": study.evaluate.bootstrap, "seed": study.seed}
         tables = judge_retrieval(
             model,
             kept,
             top=study.evaluate.top,
+            memory=MEMORY,
             on_progress=lambda done: context.report_progress(done, unit.items),
             **how,
         )

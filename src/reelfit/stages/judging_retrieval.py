@@ -25,13 +25,14 @@ def judge_retrieval(
     kept: Mapping[int, Kept],
     *,
     top: int,
+    memory: str,
     resamples: int,
     seed: int,
     on_progress: Callable[[int], None] = lambda _done: None,
 ) -> dict[str, pl.DataFrame]:
     """The tables ``retrieval_*`` of one model; each query is ranked among its own fold's answers.
 
-    Memory: 256 MiB, and a row for each query.
+    Memory: ``memory``, and a row for each query.
     """
     found: dict[int, RetrievalMetrics] = {}
     for number, (fold, each) in enumerate(kept.items(), 1):
@@ -39,6 +40,7 @@ def judge_retrieval(
             each.videos,
             each.text_features,
             each.right_texts,
+            memory=memory,
             ks=KS,
             exact=True,
             top=top,

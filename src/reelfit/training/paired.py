@@ -31,7 +31,11 @@ TEXTS_PER_CLIP = 8
 
 @dataclass(frozen=True, eq=False)
 class Embedded:
-    """What a network makes of a set: a row per sample, a row per unique text, and its mean loss."""
+    """What a network makes of a set: a row per sample, a row per unique text, and its mean loss.
+
+    That is of the contrast and of captions, with the weights of the last step; masked video is not
+    tried.
+    """
 
     videos: Float32[np.ndarray, "sample dimension"]
     texts: Float32[np.ndarray, "text dimension"]
@@ -146,20 +150,36 @@ class Paired(Objective):
         assert isinstance(network, VideoTextNetwork)
         network.eval()
         read = samples.reading(samples.clips.source(reader))
-        tokens = samples.texts.tokens
+        tokens, first = samples.texts.tokens, samples.texts.rows[samples.texts.first[:-1]]
 
-        def embed_videos(begin: int, end: int) -> np.ndarray:
+        def embed_videos(begin: int, end: int) -> tuple[np.ndarray, float]:
             clips, owners = read(np.arange(begin, end))
             inputs = to_input(clips, device)
-            return _on_host(network.encode_videos(inputs, owners, end - begin)[0])
+            found, seen, there = network.encode_videos(inputs, owners, end - begin)
+            losses = self.caption_losses(network, tokens[first[begin:end]].to(device), seen, there)
+            return _on_host(found), float(losses.sum())
 
         def embed_texts(begin: int, end: int) -> np.ndarray:
             return _on_host(network.encode_texts(tokens[begin:end].to(device)))
 
-        videos = np.concatenate(portions(len(samples), embed_videos))
+        embedded, captions = zip(*portions(len(samples), embed_videos), strict=True)
+        videos = np.concatenate(embedded)
         of_texts = Portions(TEXTS_PER_CLIP * portions.size, portions.on_shortage)
         texts = np.concatenate(of_texts(len(tokens), embed_texts))
-        return Embedded(videos, texts, self._loss(network, samples, videos, texts, device))
+        last = self._weights(self.epochs, 0.0)
+        contrast = self._loss(network, samples, videos, texts, device)
+        loss = last.contrast * contrast + last.caption * sum(captions) / len(samples)
+        return Embedded(videos, texts, loss)
+
+    def caption_losses(
+        self, network: VideoTextNetwork, tokens: Tensor, seen: Tensor, there: Tensor
+    ) -> Float[Tensor, " sample"]:
+        """Of each sample's own text, by what was seen; zeros where no captions are trained."""
+        how = self.settings.caption
+        if how is None or network.caption is None:
+            return seen.new_zeros(len(tokens))
+        logits = network.caption(tokens, seen, there)
+        return caption_losses(logits, tokens, pad=self.pad, smoothing=how.smoothing)
 
     def _loss(
         self,
@@ -240,19 +260,10 @@ class _Contrast(Across):
         }
         own = torch.zeros(len(part), device=device)
         if torch.is_grad_enabled():
-            own = own + self._caption(model, part, tokens, seen, present)
+            captions = self.of.caption_losses(model, tokens, seen, present)
+            own = own + part.weights.caption * captions
             own = own + self._masked(model, part, inputs, owners)
         return embeddings, own
-
-    def _caption(
-        self, model: VideoTextNetwork, part: ItemBatch, tokens: Tensor, seen: Tensor, there: Tensor
-    ) -> Tensor | float:
-        how = self.of.settings.caption
-        if how is None or model.caption is None:
-            return 0.0
-        logits = model.caption(tokens, seen, there)
-        losses = caption_losses(logits, tokens, pad=self.of.pad, smoothing=how.smoothing)
-        return part.weights.caption * losses
 
     def _masked(
         self, model: VideoTextNetwork, part: ItemBatch, inputs: Tensor, owners: list[int]

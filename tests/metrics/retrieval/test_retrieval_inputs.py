@@ -1,5 +1,6 @@
 """What retrieval's metrics take and refuse, and what comes back beside the ranks."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -201,3 +202,12 @@ def test_norms_alignment_and_uniformity_are_what_their_definitions_say() -> None
     assert unscaled.alignment == pytest.approx(found.alignment, abs=1e-6)
     apart = np.square(one[:, None] - one[None]).sum(2)[~np.eye(len(one), dtype=bool)]
     assert found.uniformity["video"] == pytest.approx(np.log(np.exp(-2 * apart).mean()), abs=1e-6)
+
+
+def test_the_example_of_the_documentation_runs() -> None:
+    page = (Path(__file__).parents[3] / "docs/retrieval-metrics.md").read_text()
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    names = dict(zip(("video", "text", "targets"), made(), strict=True))
+    exec(code, names)
+    for measure in names["result"]["video_to_text"]:
+        assert measure in page or measure.startswith("recall@")

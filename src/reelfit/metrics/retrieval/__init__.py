@@ -29,8 +29,9 @@ from reelfit.metrics.retrieval.right_pairs import (
 from reelfit.metrics.retrieval.rounding import (
     double_error,
     expected_error,
+    fastest_products,
     largest_error,
-    products_by_blocks,
+    one_processor_each,
 )
 from reelfit.metrics.retrieval.scores import Scores
 from reelfit.metrics.retrieval.tally import Tally
@@ -108,9 +109,10 @@ def retrieval_metrics(  # noqa: PLR0913  each is asked for by name
     """
     if any(k < 1 for k in ks) or top < 0 or (groups is not None and len(groups) != len(targets)):
         raise ValueError("ks are 1 or more, top 0 or more, and groups one for each video")
-    held = _opened(video, text, targets, normalize=normalize)
-    with torch.no_grad():
-        counted = _count(held, memory=memory, exact=exact, top=top)
+    with torch.no_grad(), one_processor_each() as threads:
+        held = _opened(video, text, targets, normalize=normalize)
+        counted = _count(held, memory=memory, exact=exact, top=top, most_threads=threads)
+        spread = {each.what: uniformity(each, seed=seed) for each in (held.videos, held.texts)}
     tallies: dict[Direction, Tally] = {
         "video_to_text": counted.counts.of_videos,
         "text_to_video": counted.counts.of_texts,
@@ -130,7 +132,7 @@ def retrieval_metrics(  # noqa: PLR0913  each is asked for by name
         near_ties=sum(tally.num_near for tally in tallies.values()),
         without_right={way: int((table["right"] == 0).sum()) for way, table in queries.items()},
         alignment=alignment(counted.scores, pairs, held.videos, held.texts),
-        uniformity={each.what: uniformity(each, seed=seed) for each in (held.videos, held.texts)},
+        uniformity=spread,
         norms={each.what: norms(each) for each in (held.videos, held.texts)},
     )
 
@@ -164,18 +166,21 @@ def _opened(video: FeatureRows, text: FeatureRows, targets: Targets, *, normaliz
     return _Held(videos, texts, pairs)
 
 
-def _count(held: _Held, *, memory: str | int, exact: bool, top: int) -> _Counted:
+def _count(held: _Held, *, memory: str | int, exact: bool, top: int, most_threads: int) -> _Counted:
     videos, texts, pairs = held.videos, held.texts, held.pairs
     width = videos.width
     memory_bytes = memory if isinstance(memory, int) else parse_size(memory)
     operations = 2.0 * videos.count * texts.count * width
     device = texts.device if videos.device.type == "cpu" else videos.device
     sizes = Sizes(videos.count, texts.count, width, len(pairs), top, exact)
-    with products_by_blocks(operations=operations, width=width, proven=exact) as most:
-        threads = 1 if operations < SMALL or device.type != "cpu" else most
-        blocks = choose_blocks(sizes, memory_bytes=memory_bytes, threads=threads)
+    with fastest_products(operations=operations, width=width, proven=exact):
+        on_device = device.type != "cpu"
+        threads = 1 if operations < SMALL or on_device else most_threads
+        blocks = choose_blocks(
+            sizes, memory_bytes=memory_bytes, threads=threads, on_device=on_device
+        )
         scores: list[Scores]
-        if device.type == "cpu":
+        if not on_device:
             panel = torch.empty(blocks.panel, width)
             scores = [ProcessorScores(videos, texts, blocks, panel) for _ in range(blocks.threads)]
         else:

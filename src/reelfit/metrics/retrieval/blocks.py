@@ -7,12 +7,16 @@ from reelfit.memory.budget import format_size
 
 CHUNK = 2**15
 """Scores that are held against those of right ones at once."""
-CHUNK_BYTES = CHUNK * 130
+VALUE_BYTES = 130
+"""Of each of them, with what is found out about it."""
+DENSE = 1 / 12
+"""Of a block's scores: where more stand out, counting them one by one takes longer."""
 STAGING_BYTES = 6 * 2**20
 """Rows in double precision, on their way in or while near scores are settled."""
 LIBRARY_BYTES = 6 * 2**20
 """What a thread's matrix product keeps for packed operands (measured: 5 MiB)."""
 SIZES = ((1024, 1024), (512, 1024), (256, 512), (128, 256), (64, 128), (32, 64), (16, 32))
+DEVICE_SIZES = ((8192, 8192), (4096, 4096), (2048, 2048), *SIZES)
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,13 @@ class Sizes:
 
     def thread_bytes(self, rows: int, columns: int) -> int:
         """What each thread holds."""
-        block = rows * columns * (4 + 2 + 8) + 4 * rows * self.width
+        block = rows * columns * (4 + 2 + 8 + 4) + 4 * rows * self.width
         if self.settles:
             block += 8 * columns * self.width
         counts = 64 * self.num_pairs + 12 * self.top * self.num_texts
         top = 6 * rows * columns if self.top else 0
-        return block + counts + top + CHUNK_BYTES + STAGING_BYTES + LIBRARY_BYTES
+        values = VALUE_BYTES * int(CHUNK + DENSE * rows * columns)
+        return block + counts + top + values + STAGING_BYTES + LIBRARY_BYTES
 
 
 @dataclass(frozen=True)
@@ -52,14 +57,16 @@ class Blocks:
     threads: int
 
 
-def choose_blocks(sizes: Sizes, *, memory_bytes: int, threads: int) -> Blocks:
+def choose_blocks(
+    sizes: Sizes, *, memory_bytes: int, threads: int, on_device: bool = False
+) -> Blocks:
     """The largest blocks that leave memory for as many texts at once as a block has, or all.
 
     Raises:
         FeatureError: the memory is not enough for the smallest blocks in one thread.
     """
     for used in range(threads, 0, -1):
-        for rows, columns in SIZES:
+        for rows, columns in DEVICE_SIZES if on_device else SIZES:
             rows, columns = min(rows, sizes.num_videos), min(columns, sizes.num_texts)  # noqa: PLW2901
             fixed = sizes.counts_bytes + used * sizes.thread_bytes(rows, columns)
             panel = min((memory_bytes - fixed) // (4 * sizes.width), sizes.num_texts)

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from reelfit.metrics.retrieval.blocks import CHUNK, Blocks
+from reelfit.metrics.retrieval.blocks import CHUNK, DENSE, Blocks
 from reelfit.metrics.retrieval.dense_counting import count_densely
 from reelfit.metrics.retrieval.double_scores import score_many
 from reelfit.metrics.retrieval.features import Features
@@ -23,9 +23,7 @@ from reelfit.metrics.retrieval.tally import Near, Tally
 from reelfit.metrics.retrieval.thresholds import Thresholds
 from reelfit.metrics.retrieval.top_matches import TopMatches
 
-PAIRS_AT_ONCE = 128
-DENSE = 1 / 32
-"""Of a block's scores: where more stand out, counting them one by one takes longer."""
+PAIRS_AT_ONCE, PAIRS_AT_ONCE_ON_A_DEVICE = 128, 2048
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +64,12 @@ def score_right_pairs(
 ) -> Float64[np.ndarray, " pair"]:
     """The scores of the right pairs by the product that all others come from, in small blocks."""
     found = np.empty(len(pairs))
+    size = PAIRS_AT_ONCE if device.type == "cpu" else PAIRS_AT_ONCE_ON_A_DEVICE
 
     def fill(thread: int) -> None:
         torch.set_num_threads(1)  # of this thread: OpenMP has a number for each
-        for begin in range(thread * PAIRS_AT_ONCE, len(pairs), len(scores) * PAIRS_AT_ONCE):
-            run = slice(begin, begin + PAIRS_AT_ONCE)
+        for begin in range(thread * size, len(pairs), len(scores) * size):
+            run = slice(begin, begin + size)
             video, text = (torch.from_numpy(of[run]).to(device) for of in (pairs.video, pairs.text))
             found[run] = scores[thread].of_pairs(video, text).cpu().numpy()
 

@@ -47,8 +47,8 @@ def _count_slot(
     right = thresholds.offsets[queries + first] + slot
     lower = thresholds.lower[right]
     upper = torch.nextafter(thresholds.upper[right], torch.tensor(torch.inf, device=lower.device))
-    above = scores.reached(upper, queries, of_texts=of_texts)
-    near = scores.reached(lower, queries, of_texts=of_texts) - above
+    reached, above = scores.reached((lower, upper), queries, of_texts=of_texts)
+    near = reached - above
     tally.take(right, above, near)
     some = near.nonzero()[:, 0]
     if not tally.settles or not len(some):

@@ -92,12 +92,16 @@ class DeviceScores(Scores):
         return mask.view(-1).nonzero()[:, 0]
 
     def reached(
-        self, bounds: Float32[Tensor, " query"], queries: Int64[Tensor, " query"], *, of_texts: bool
-    ) -> Int64[Tensor, " query"]:
+        self,
+        bounds: tuple[Float32[Tensor, " query"], Float32[Tensor, " query"]],
+        queries: Int64[Tensor, " query"],
+        *,
+        of_texts: bool,
+    ) -> tuple[Int64[Tensor, " query"], Int64[Tensor, " query"]]:
         """Compares them in another block."""
-        axis = 1 if of_texts else 0
-        scores = self.whole().index_select(axis, queries)
-        return (scores >= (bounds if of_texts else bounds[:, None])).sum(1 - axis)
+        scores = self.of_queries(queries, of_texts=of_texts)
+        lower, upper = ((scores >= bound[:, None]).sum(1) for bound in bounds)
+        return lower, upper
 
     def of_queries(
         self, queries: Int64[Tensor, " query"], *, of_texts: bool

@@ -52,6 +52,7 @@ class ProcessorScores(Scores):
         """By torch, in the way that the process is set to."""
         shape = (len(self._held), end - begin)
         self._scores = self._space[: shape[0] * shape[1]].view(shape)
+        self._turned: Tensor | None = None
         torch.mm(self._held, self._panel[begin:end].T, out=self._scores)
 
     def whole(self) -> Float32[Tensor, "video text"]:
@@ -79,16 +80,26 @@ class ProcessorScores(Scores):
         return torch.from_numpy(np.concatenate(found))
 
     def reached(
-        self, bounds: Float32[Tensor, " query"], queries: Int64[Tensor, " query"], *, of_texts: bool
-    ) -> Int64[Tensor, " query"]:
+        self,
+        bounds: tuple[Float32[Tensor, " query"], Float32[Tensor, " query"]],
+        queries: Int64[Tensor, " query"],
+        *,
+        of_texts: bool,
+    ) -> tuple[Int64[Tensor, " query"], Int64[Tensor, " query"]]:
         """By a comparison of each score; eight of its answers are added at once."""
-        block, axis = self._scores, 1 if of_texts else 0
-        if len(queries) < block.shape[axis]:
-            block = block.index_select(axis, queries)
-        mask = self._masks[0, : block.numel()].reshape(block.shape)
-        limits = bounds.numpy() if of_texts else bounds.numpy()[:, None]
-        np.greater_equal(block.numpy(), limits, out=mask)
-        return torch.from_numpy(_count_true(mask, axis=1 - axis))
+        if of_texts and self._turned is None:
+            self._turned = self._scores.T.contiguous()
+        block = self._turned if of_texts and self._turned is not None else self._scores
+        found = torch.empty(2, len(queries), dtype=torch.int64)
+        step = max(1, STRIP_SCORES // block.shape[1])
+        for begin in range(0, len(queries), step):
+            run = slice(begin, begin + step)
+            strip = block[queries[run]].numpy()
+            mask = self._masks[0, : strip.size].reshape(strip.shape)
+            for bound, counts in zip(bounds, found, strict=True):
+                np.greater_equal(strip, bound[run].numpy()[:, None], out=mask)
+                counts[run] = torch.from_numpy(_count_true(mask))
+        return found[0], found[1]
 
     def of_queries(
         self, queries: Int64[Tensor, " query"], *, of_texts: bool
@@ -110,13 +121,10 @@ class ProcessorScores(Scores):
         return block[row, column]
 
 
-def _count_true(mask: Bool[np.ndarray, "video text"], *, axis: int) -> Int64[np.ndarray, " count"]:
-    """Along an axis: eight bytes are added as one number, before any of them exceeds 255."""
+def _count_true(mask: Bool[np.ndarray, "row column"]) -> Int64[np.ndarray, " row"]:
+    """In each row: eight bytes are added as one number, before any of them exceeds 255."""
     rows, columns = mask.shape
     if columns % 8 or columns > 8 * 255:
-        return np.asarray(mask.sum(axis, dtype=np.int64))
-    eights = mask.view(np.int64)
-    if axis == 1:
-        return np.asarray(eights.sum(1).view(np.uint8).reshape(rows, 8).sum(1, dtype=np.int64))
-    parts = [eights[begin : begin + 255].sum(0).view(np.uint8) for begin in range(0, rows, 255)]
-    return np.asarray(np.sum(parts, axis=0, dtype=np.int64))
+        return np.asarray(mask.sum(1, dtype=np.int64))
+    eights = mask.view(np.int64).sum(1)
+    return np.asarray(eights.view(np.uint8).reshape(rows, 8).sum(1, dtype=np.int64))

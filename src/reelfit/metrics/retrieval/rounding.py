@@ -49,24 +49,36 @@ def double_error(width: int) -> float:
 
 
 @contextmanager
-def products_by_blocks(*, operations: float, width: int, proven: bool) -> Iterator[int]:
-    """Within it each thread multiplies by itself, the fastest way; gives the number of threads.
+def one_processor_each() -> Iterator[int]:
+    """Within it each thread computes by itself; gives the number of threads that there may be.
 
-    torch has the number of threads and the way for all of a process: both are as before
+    torch has this number and the way to multiply for all of a process: both are as before
     afterwards, and one call at a time is inside. Other threads that use torch meanwhile have one
-    processor each. ``proven``: only the way whose largest error is proven.
+    processor each.
     """
     with _ALONE:
-        threads, way = torch.get_num_threads(), _WAYS.fp32_precision
+        threads = torch.get_num_threads()
         try:
             torch.set_num_threads(1)
-            _WAYS.fp32_precision = "ieee"
-            if not proven and operations > WORTH_A_PROBE:
-                _WAYS.fp32_precision = _fastest_way(width)
             yield threads
         finally:
-            _WAYS.fp32_precision = way
             torch.set_num_threads(threads)
+
+
+@contextmanager
+def fastest_products(*, operations: float, width: int, proven: bool) -> Iterator[None]:
+    """Within it products are as exact as in single precision, and computed the fastest way.
+
+    ``proven``: only the way whose largest error is proven.
+    """
+    way = _WAYS.fp32_precision
+    try:
+        _WAYS.fp32_precision = "ieee"
+        if not proven and operations > WORTH_A_PROBE:
+            _WAYS.fp32_precision = _fastest_way(width)
+        yield
+    finally:
+        _WAYS.fp32_precision = way
 
 
 def _fastest_way(width: int) -> str:

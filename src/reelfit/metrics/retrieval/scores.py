@@ -37,9 +37,13 @@ class Scores(ABC):
 
     @abstractmethod
     def reached(
-        self, bounds: Float32[Tensor, " query"], queries: Int64[Tensor, " query"], *, of_texts: bool
-    ) -> Int64[Tensor, " query"]:
-        """How many scores of each of these videos, or texts, reach its bound."""
+        self,
+        bounds: tuple[Float32[Tensor, " query"], Float32[Tensor, " query"]],
+        queries: Int64[Tensor, " query"],
+        *,
+        of_texts: bool,
+    ) -> tuple[Int64[Tensor, " query"], Int64[Tensor, " query"]]:
+        """How many scores of each of these videos, or texts, reach each of its two bounds."""
 
     @abstractmethod
     def of_queries(

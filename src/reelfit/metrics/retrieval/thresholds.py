@@ -90,9 +90,12 @@ class Thresholds:
             return first, first + (values <= self.upper[first])
         lower, upper = self._keys
         keys = falling_keys(queries, values)
-        near = torch.searchsorted(lower[span], keys)
-        above = torch.searchsorted(upper[span], keys, right=True)
-        return near.add_(span.start), above.add_(span.start)
+        above = torch.searchsorted(upper[span], keys, right=True).add_(span.start)
+        near = above.clone()
+        before = (above - 1).clamp_(min=0)
+        some = ((above > self.offsets[queries]) & (self.lower[before] <= values)).nonzero()[:, 0]
+        near[some] = torch.searchsorted(lower[span], keys[some]).add_(span.start)
+        return near, above
 
 
 def sort_thresholds(
