@@ -166,7 +166,7 @@ class Paired(Objective):
         videos = np.concatenate(embedded)
         of_texts = Portions(TEXTS_PER_CLIP * portions.size, portions.on_shortage)
         texts = np.concatenate(of_texts(len(tokens), embed_texts))
-        last = self._weights(self.epochs, 0.0)
+        last = self._weights(1.0)
         contrast = self._loss(network, samples, videos, texts, device)
         loss = last.contrast * contrast + last.caption * sum(captions) / len(samples)
         return Embedded(videos, texts, loss)
