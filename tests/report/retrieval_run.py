@@ -174,7 +174,10 @@ def make_retrieval(
     samples = caption_samples(models[0], captions=captions, metric="cider", frames_of=videos_of)
     shared = {
         name: getattr(of, name)
-        for name in ("run_id", "environment", "rejected", "duplicates", "look_alikes", "memory")
+        for name in (
+            *("run_id", "environment", "rejected", "duplicates", "look_alikes", "memory"),
+            "search",
+        )
     }
     return RetrievalContent(
         **shared,
@@ -249,4 +252,5 @@ def made_bare(content: RetrievalContent, *, chances: bool = False) -> RetrievalC
         curves=content.curves.clear(),
         kept=content.kept.clear(),
         memory=content.memory.clear(),
+        search=content.search.clear(),
     )

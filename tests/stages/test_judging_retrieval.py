@@ -143,6 +143,23 @@ def test_chance_is_what_random_orders_reach(folds):
     assert summary.filter(metric="mrr")["chance"].to_list() == [None, None]
 
 
+def test_there_is_no_interval_of_fewer_than_five_groups():
+    few = kept_of([[0], [1], [2], [3], [4]], seed=8, groups=list("aabcd"), generated=["text"] * 5)
+    enough = kept_of([[0], [1], [2], [3], [4]], seed=8, generated=["text"] * 5)
+    for kept, known in ((few, False), (enough, True)):
+        found = judged({1: kept})
+        found |= judge_captions("one", {1: kept}, resamples=100, seed=0)
+        for name in ("retrieval_folds", "retrieval_summary", "caption_summary"):
+            rows = found[name]
+            if "direction" in rows.columns:
+                rows = rows.filter(pl.col("direction") != "both")
+            assert rows["value"].null_count() == 0
+            assert rows["low"].is_not_null().all() == known
+            assert rows["low"].is_null().all() != known
+    together = judged({1: few, 2: kept_of([[0]], seed=9, name="other")})
+    assert value(together["retrieval_summary"], "text_to_video", "mrr", "low") > 0
+
+
 @pytest.mark.parametrize("right", [[[0]], [[0], [0], [0]], [[0, 1]]])
 def test_one_item_or_one_text_is_judged(right):
     found = judged({1: kept_of(right, seed=4)})

@@ -183,6 +183,20 @@ def test_a_caption_whose_weight_is_zero_moves_nothing_of_the_decoder(pairs):
     assert all(grad is None or not grad.any() for grad in grads)
 
 
+def test_weights_are_the_first_at_the_first_step_and_the_last_at_the_last(pairs):
+    some = pairs("line", epochs=3)
+    some.how = RetrieveSettings(dimensions=16, width=24, weight=(1.0, 0.0))
+    reader, found = some.fit().reader, []
+    for number in range(3):
+        epoch = Epoch(number=number, size=5, seed=3)
+        drawn = some.objective().draw(some.train, reader, epoch)
+        found += [each.samples.weights.contrast for each, _ in drawn]
+    assert found == pytest.approx([1.0, 0.8, 0.6, 0.4, 0.2, 0.0])
+    going_on = Epoch(number=1, size=5, seed=3, start=5)
+    (again,) = [each for each, _ in some.objective().draw(some.train, reader, going_on)]
+    assert again.samples.weights.contrast == found[3]
+
+
 def test_the_loss_that_is_watched_has_captions_too(pairs):
     some, losses = pairs("watched", dropout=0.0), {}
     fit = some.fit()

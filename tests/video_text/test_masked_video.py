@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from reelfit.models import make_model
-from reelfit.video_text.masked_video import EPSILON, MaskedVideo
+from reelfit.video_text.masked_video import DRAWN_AT_ONCE, EPSILON, MaskedVideo, draw_tubes
 
 FRAMES, HEIGHT, WIDTH = 5, 22, 31
 
@@ -156,3 +156,14 @@ def test_a_network_learns_to_tell_what_is_hidden():
         after = losses(32).mean().item()
     assert before > 0.9
     assert after < 0.5
+
+
+def test_a_step_of_more_clips_than_are_drawn_at_once_hides_as_much_of_each():
+    count = DRAWN_AT_ONCE + 3
+    generators = [torch.Generator().manual_seed(seed) for seed in (5, 5, 6)]
+    one, again, other = (draw_tubes(count, grid=4, hidden=7, generator=g) for g in generators)
+    assert one.shape == (count, 4, 4)
+    assert (one.sum((1, 2)) == 7).all()
+    assert one.equal(again)
+    assert not one.equal(other)
+    assert not one[:3].equal(one[-3:])

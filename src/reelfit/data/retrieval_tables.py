@@ -24,7 +24,8 @@ RETRIEVAL_FOLDS = pa.DataFrameSchema(
     name="retrieval_folds",
 )
 """One row per model, fold, direction and metric, over the items that the fold validates and their
-texts, with a 95 % bootstrap interval over groups; what has no direction stands under ``both``."""
+texts, with a 95 % bootstrap interval over groups, null of fewer than five; what has no direction
+stands under ``both``."""
 
 RETRIEVAL_SUMMARY = pa.DataFrameSchema(
     {

@@ -121,8 +121,8 @@ class OtherSet(NamedTuple):
 class RunContent:
     """What the report tells of a run of any task.
 
-    ``folds``, ``rejected`` and ``duplicates`` keep the schemas of ``data/tables.py``; ``curves``,
-    ``memory``, ``stages`` and ``plans`` have the columns named above.
+    ``folds``, ``rejected``, ``duplicates`` and ``search`` keep the schemas of ``data/tables.py``;
+    ``curves``, ``memory``, ``stages`` and ``plans`` have the columns named above.
     """
 
     title: str
@@ -133,6 +133,7 @@ class RunContent:
     rejected: pl.DataFrame
     duplicates: pl.DataFrame
     look_alikes: list[LookAlike]
+    search: pl.DataFrame
     curves: pl.DataFrame
     memory: pl.DataFrame
     stages: pl.DataFrame
@@ -149,8 +150,8 @@ class RunContent:
 class ReportContent(RunContent):
     """All that the report tells of a run that classifies.
 
-    ``predictions``, ``kfold_results``, ``summary`` and ``search`` keep the schemas of
-    ``data/tables.py``. Where there are two classes, the second is the positive one.
+    ``predictions``, ``kfold_results`` and ``summary`` keep the schemas of ``data/tables.py``.
+    Where there are two classes, the second is the positive one.
     """
 
     predictions: pl.DataFrame
@@ -159,7 +160,6 @@ class ReportContent(RunContent):
     evaluation: Evaluation
     others: tuple[OtherSet, ...] = ()
     """The sets of ``evaluate_on``."""
-    search: pl.DataFrame
     classes: list[str]
     mistakes: list[Mistake]
 

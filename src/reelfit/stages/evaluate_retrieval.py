@@ -39,7 +39,7 @@ class EvaluateRetrieval(Stage):
     """One unit per model: its resamples take time."""
 
     name: ClassVar[str] = "evaluate_retrieval"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     items: ClassVar[str] = "folds"
     reads: ClassVar[tuple[str, ...]] = ("train",)
     writes: ClassVar[tuple[str, ...]] = tuple(f"{name}.parquet" for name in TABLES)

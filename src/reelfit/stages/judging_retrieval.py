@@ -12,8 +12,9 @@ from reelfit.data.evaluation_tables import frame_of
 from reelfit.metrics.captions import CAPTION_METRICS, measure_captions
 from reelfit.metrics.resampling import number_groups
 from reelfit.metrics.retrieval import Direction, RetrievalMetrics, retrieval_metrics
-from reelfit.metrics.retrieval.intervals import find_intervals
+from reelfit.metrics.retrieval.intervals import Interval, find_intervals
 from reelfit.metrics.retrieval.measures import summarize
+from reelfit.stages.judging import FEWEST_GROUPS
 from reelfit.stages.learners.kept import Kept
 
 KS = (1, 5, 10, 50)
@@ -44,7 +45,7 @@ def judge_retrieval(
             ks=KS,
             exact=True,
             top=top,
-            groups=each.items["group"].to_list(),
+            groups=each.items["group"].to_list() if _are_enough(each.items["group"]) else None,
             resamples=resamples,
             seed=seed,
         )
@@ -63,7 +64,7 @@ def _fold_rows(model: str, fold: int, found: RetrievalMetrics) -> list[dict[str,
     rows = [
         place
         | {"direction": direction, "metric": metric, "value": value}
-        | dict(zip(("low", "high"), found.intervals[direction][metric], strict=True))
+        | dict(zip(("low", "high"), _bounds(found.intervals.get(direction), metric), strict=True))
         for direction in DIRECTIONS
         for metric, value in found[direction].items()
     ]
@@ -92,13 +93,17 @@ def _summary(
         tables = [found[fold].queries[direction] for fold in kept]
         queries, numbers = pl.concat(tables), _numbers(kept, found, column)
         values = summarize(queries, ks=KS)
-        intervals = find_intervals(queries, numbers, groups, ks=KS, resamples=resamples, seed=seed)
+        intervals = None
+        if _are_enough(pl.Series(groups)):
+            intervals = find_intervals(
+                queries, numbers, groups, ks=KS, resamples=resamples, seed=seed
+            )
         answers = np.repeat(
             [_answers(kept[fold], direction) for fold in kept], [table.height for table in tables]
         )
         chance = {f"recall@{k}": _chance(queries["right"].to_numpy(), answers, k) for k in KS}
         for metric, value in values.items():
-            low, high = intervals[metric]
+            low, high = _bounds(intervals, metric)
             rows.append(
                 {
                     "model": model,
@@ -113,6 +118,15 @@ def _summary(
     alone = by_fold.filter(pl.col("direction") == "both")["metric"].unique(maintain_order=True)
     rows += [{"model": model, "direction": "both", "metric": metric} for metric in alone]
     return frame_of(_with_spread(rows, by_fold), schemas.RETRIEVAL_SUMMARY)
+
+
+def _are_enough(groups: pl.Series) -> bool:
+    """Whether resamples of them say anything: those of one group are all alike."""
+    return groups.n_unique() >= FEWEST_GROUPS
+
+
+def _bounds(intervals: Mapping[str, Interval] | None, metric: str) -> Interval:
+    return (None, None) if intervals is None else intervals[metric]
 
 
 def _with_spread(rows: list[dict[str, Any]], by_fold: pl.DataFrame) -> list[dict[str, Any]]:
@@ -257,8 +271,10 @@ def judge_captions(
         }
         for number, (fold, _) in enumerate(places)
     ]
+    told = {} if _are_enough(items["group"]) else {"low": None, "high": None}
     summary = [
-        {"model": model, "metric": name, **vars(scores.corpus[name])} for name in CAPTION_METRICS
+        {"model": model, "metric": name, **vars(scores.corpus[name]), **told}
+        for name in CAPTION_METRICS
     ]
     return {
         "captions": frame_of(rows, schemas.CAPTIONS),

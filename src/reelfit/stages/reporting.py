@@ -54,6 +54,7 @@ def shared_content(
         "folds": tables.read_table(run.file("folds.parquet"), tables.FOLDS),
         "rejected": tables.read_table(run.file("rejected.parquet"), tables.REJECTED),
         "duplicates": duplicates,
+        "search": tables.read_table(run.file("search.parquet"), tables.SEARCH),
         "look_alikes": look_alikes(duplicates, clips, reader),
         "curves": _curves(run),
         "memory": memory_table(lines),

@@ -41,7 +41,6 @@ def classification_content(run: Run, study: Study, reader: "ShardReader") -> "Re
         summary=summary,
         evaluation=_evaluation(run),
         others=_others(run, study),
-        search=tables.read_table(run.file("search.parquet"), tables.SEARCH),
         classes=classes,
         mistakes=_mistakes(_best_model(summary), predictions, folds, clips, classes, reader),
     )

@@ -93,15 +93,21 @@ class Paired(Objective):
                 rows,
                 samples.texts.tokens[texts[rows]],
                 torch.from_numpy(samples.texts.numbers[rows]),
-                self._weights(epoch.number, begin / len(order)),
+                self._weights(self._progress(epoch, begin, len(order))),
                 self._hidden(len(rows), seed_for(epoch.seed, "hidden", epoch.number, begin)),
             )
             yield Drawn(batch, rows), begin + len(rows)
 
-    def _weights(self, epoch: int, within: float) -> Weights:
+    def _progress(self, epoch: Epoch, begin: int, samples: int) -> float:
+        """From 0 at the first step of training to 1 at its last one."""
+        steps = -(-samples // epoch.size)
+        last = max(steps * self.epochs - 1, 1)
+        return (epoch.number * steps + begin // epoch.size) / last
+
+    def _weights(self, progress: float) -> Weights:
         from reelfit.video_text.settings import weight_at
 
-        progress, how = (epoch + within) / self.epochs, self.settings
+        how = self.settings
         return Weights(
             weight_at(how.weight, progress),
             weight_at(how.caption.weight, progress) if how.caption else 0.0,
@@ -160,7 +166,7 @@ class Paired(Objective):
         videos = np.concatenate(embedded)
         of_texts = Portions(TEXTS_PER_CLIP * portions.size, portions.on_shortage)
         texts = np.concatenate(of_texts(len(tokens), embed_texts))
-        last = self._weights(self.epochs, 0.0)
+        last = self._weights(1.0)
         contrast = self._loss(network, samples, videos, texts, device)
         loss = last.contrast * contrast + last.caption * sum(captions) / len(samples)
         return Embedded(videos, texts, loss)
@@ -219,7 +225,7 @@ class Paired(Objective):
             np.arange(samples),
             torch.full((samples, self.length), self.pad + 1 if self.pad == 0 else 0),
             torch.arange(samples),
-            self._weights(0, 0.5),
+            self._weights(0.5),
             self._hidden(samples, 0),
         )
 
@@ -264,13 +270,16 @@ class _Contrast(Across):
     ) -> Tensor | float:
         if model.masked is None or part.hidden is None:
             return 0.0
-        places = [owners[:clip].count(owner) for clip, owner in enumerate(owners)]
+        counts, places = [0] * len(part), []
+        for sample in owners:
+            places.append(counts[sample])
+            counts[sample] += 1
         masked = model.masked
         assert isinstance(masked, MaskedVideo)
         mask = part.hidden[owners, places].to(inputs.device)
         features = model.video(masked.hide(inputs, mask))
         losses = masked.losses(features, inputs, mask)
-        shares = torch.tensor([1 / owners.count(owner) for owner in owners], device=inputs.device)
+        shares = torch.tensor([1 / counts[sample] for sample in owners], device=inputs.device)
         owner = torch.tensor(owners, device=inputs.device)
         means = losses.new_zeros(len(part)).index_add(0, owner, losses * shares)
         return part.weights.masked * means

@@ -189,3 +189,16 @@ def test_a_run_that_classifies_has_nothing_of_retrieval(content: ReportContent):
     page = render_page(content)
     assert "R@1" not in page
     assert ".beside" not in page
+
+
+def test_what_a_search_tried_and_chose_is_shown_where_there_was_one(
+    retrieval: RetrievalContent,
+):
+    told = retrieval.search.with_columns(metric=pl.lit("video_to_text_mrr"))
+    page = render_page(replace(retrieval, search=told))
+    for text in (page, render_markdown(replace(retrieval, search=told))):
+        assert "Chosen in a search of 6 trials, by Video to text" in text
+        assert "ended early" in text
+    without = replace(retrieval, search=told.clear())
+    for text in (render_page(without), render_markdown(without)):
+        assert "search of" not in text

@@ -25,6 +25,7 @@ from reelfit.report.retrieval.tables import (
     spread_of_folds,
 )
 from reelfit.report.retrieval.verdict import retrieval_verdict
+from reelfit.report.searching import search_tables
 from reelfit.report.wording import interval, number
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def retrieval_words(content: RetrievalContent) -> Words:
     """What the text of a run that retrieves has of its own."""
     models = [*direction_tables(content), embeddings_table(content), spread_of_folds(content)]
     sections: list[Said] = [
-        ("Models", "", [*models, each_fold_table(content)]),
+        ("Models", "", [*models, each_fold_table(content), *search_tables(content.search)]),
         ("Ranks", "", ranks_tables(content)),
     ]
     if _has_captions(content):
@@ -78,6 +79,7 @@ def _values(content: RetrievalContent) -> dict[str, Any]:
         "embeddings": embeddings_table(content),
         "spread": spread_of_folds(content),
         "every_fold": each_fold_table(content),
+        "searched": search_tables(content.search),
         "recall": _recall(content),
         "ranks": ranks_tables(content),
         "captions": captions_table(content),
