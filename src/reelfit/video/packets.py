@@ -95,17 +95,17 @@ class PacketIndex:
 def index_packets(video: OpenVideo, packets: Iterable[Packet]) -> PacketIndex:
     """Runs over ``packets``, those of ``video``, and notes their times and flags."""
     times, keyframes, shown = array("q"), bytearray(), bytearray()
-    orderly, total_bytes, last_decode, damaged, packet = True, 0, None, False, None
+    orderly, total_bytes, last_decode, damaged, packet = True, 0, -(2**63), False, None
     broken: set[int] = set()
+    losses = video.losses  # they grow as packets come
     for packet in packets:  # a long video has 100,000 of them: each look at one counts
-        time, decode, key = packet.pts, packet.dts, packet.is_keyframe
-        if video.losses and not key and len(times) in video.losses:
+        time, decode, key, damaged = packet.pts, packet.dts, packet.is_keyframe, packet.is_corrupt
+        if losses and not key and len(times) in losses:
             broken.add(len(times))
-        damaged = packet.is_corrupt
         if time is None or damaged:
             orderly, time = False, time or 0
         if decode is not None:
-            if last_decode is not None and decode < last_decode:
+            if decode < last_decode:
                 orderly = False
             last_decode = decode
         times.append(time)
