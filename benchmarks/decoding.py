@@ -42,7 +42,8 @@ from measured import write_result
 
 from reelfit.memory.allocator import child_environment
 from reelfit.video.container import open_video
-from reelfit.video.frames import indexed_video, runs_of_packets
+from reelfit.video.frames import indexed_video
+from reelfit.video.packets import runs_of_packets
 from reelfit.video.sample import sample_frames
 
 MIB = 2**20

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from numbered_video import Recipe, write_video
+from reelfit.video.container import open_video
 from reelfit.video.decode import decode
-from reelfit.video.frames import indexed_video
 from reelfit.video.orientation import orientation_of
 from reelfit.video.picture import resize, to_rgb, upright
 
@@ -59,8 +59,8 @@ def place_of(name: str) -> Path:
 def full_decode(name: str) -> list[dict[object, str]]:
     """Of each frame in order of presentation: a digest as it is, and at each size and fit."""
     path = place_of(name)
-    with indexed_video(path) as video:
-        aspect = video.index.pixel_aspect
+    with open_video(path) as video:
+        aspect = video.pixel_aspect
     frames = []
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):

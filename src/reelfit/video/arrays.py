@@ -65,7 +65,6 @@ class FrameArray:
             shown=np.ones(count, bool),
             time_base=Fraction(0),
             average_fps=None,
-            pixel_aspect=1.0,
             total_bytes=self.stored_bytes,
             last_duration=0,
             ends_damaged=False,

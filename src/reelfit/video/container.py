@@ -13,7 +13,7 @@ import av.logging
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
-from av.stream import Disposition
+from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
 from reelfit.errors import VideoError
@@ -52,13 +52,24 @@ class OpenVideo:
     losses: set[int] = field(default_factory=set)
     """Numbers of the packets before which the container could not read a part of the file."""
 
+    @property
+    def pixel_aspect(self) -> float:
+        """Width over height of a pixel as stored, 1 where nothing says; see ``open_video``."""
+        stated = self.stream.sample_aspect_ratio or self.stream.codec_context.sample_aspect_ratio
+        return float(stated) if stated and stated > 0 else 1.0
+
+    @property
+    def seekable(self) -> bool:
+        """Whether the packet of a time can be found again."""
+        return bool(_SEEKABLE & set(self.container.format.name.split(",")))
+
     def said(self) -> str:
         """What FFmpeg said last, in one line."""
         return _line(self.messages)
 
     def seek(self, time: int) -> bool:
         """Whether packets now come from about the keyframe of ``time`` (stream's time base) on."""
-        if not _SEEKABLE & set(self.container.format.name.split(",")):
+        if not self.seekable:
             return False
         try:
             self.container.seek(time, stream=self.stream)
@@ -72,29 +83,26 @@ class OpenVideo:
         Raises:
             VideoError: the disk failed, or the frames are encrypted.
         """
-        demuxed, messages, count = self.container.demux(self.stream), self.messages, 0
-        while True:
-            heard = len(messages)
-            try:
-                packet = next(demuxed)
-            except StopIteration:
-                return
-            except MemoryError:
-                raise _shortage_or_claim() from None
-            except OSError as error:
-                raise VideoError("cannot be read", error.strerror or str(error)) from None
-            except FFmpegError as error:
-                messages.append((av.logging.ERROR, "demuxer", f"{REST_LOST}: {error.strerror}"))
-                return
-            if len(messages) > heard:
-                if any(map(self._tells_of_a_loss, messages[heard:])):
-                    self.losses.add(count)
-                del messages[:-_MAX_MESSAGES]  # a damaged file has millions of them
-            if _is_encrypted(packet):  # each is asked: keyframes alone may be left clear
-                raise VideoError("encrypted", "the frames cannot be decoded without their key")
-            if packet.size:  # an empty one would tell the decoder that the video ends
-                yield packet
-                count += 1
+        messages, count, heard = self.messages, 0, len(self.messages)
+        try:
+            for packet in self.container.demux(self.stream):
+                if len(messages) > heard:
+                    if any(map(self._tells_of_a_loss, messages[heard:])):
+                        self.losses.add(count)
+                    del messages[:-_MAX_MESSAGES]  # a damaged file has millions of them
+                for _beside in packet.iter_sidedata():  # most have none, in a tenth of the time
+                    _refuse_encrypted(packet)
+                    break
+                if packet.size:  # an empty one would tell the decoder that the video ends
+                    yield packet
+                    count += 1
+                heard = len(messages)
+        except MemoryError:
+            raise _shortage_or_claim() from None
+        except OSError as error:
+            raise VideoError("cannot be read", error.strerror or str(error)) from None
+        except FFmpegError as error:
+            messages.append((av.logging.ERROR, "demuxer", f"{REST_LOST}: {error.strerror}"))
 
     def _tells_of_a_loss(self, message: tuple[int, str, str]) -> bool:
         level, name, _ = message
@@ -102,10 +110,14 @@ class OpenVideo:
 
 
 @contextmanager
-def open_video(path: Path) -> Iterator[OpenVideo]:
+def open_video(path: Path, *, lightly: bool = False) -> Iterator[OpenVideo]:
     """Opens the first video stream of a local file, with one decoder thread; always closes it.
 
     A name is only ever a file's: ``http:...`` or ``concat:...`` are looked for on the disk.
+    FFmpeg decodes frames here to learn of the stream what its header does not say: 35 ms at 1080p
+    in H.264. ``lightly`` it does not, where that changes no packet: then ``pixel_aspect`` is
+    known once a frame was decoded, a decoder may drop frames that come late (their depth of
+    reordering was not tried out), and packets of other streams are not read.
 
     Raises:
         VideoError: there is no file, or no video in it that can be decoded.
@@ -113,26 +125,58 @@ def open_video(path: Path) -> Iterator[OpenVideo]:
     check_file(path)
     # The capture is of this thread: one decoder thread means that it hears everything.
     with av.logging.Capture(local=True) as messages:
-        try:
-            container = av.open(
-                f"file:{path}",
-                options={"protocol_whitelist": "file"},
-                metadata_errors="replace",  # a title in another encoding is no damage
-            )
-        except MemoryError:
-            raise _shortage_or_claim() from None
-        except FFmpegError as error:
-            raise _open_error(error, messages) from None
-        with container:
-            stream = _video_stream(container)
-            stream.codec_context.thread_count = 1
-            yield OpenVideo(container, stream, messages)
+        video = _opened(path, messages, lightly=lightly)
+        if lightly and not (video and _suffices(video)):
+            if video:
+                video.container.close()
+            messages.clear()
+            video = _opened(path, messages, lightly=False)
+        assert video is not None
+        with video.container:
+            yield video
 
 
-def _is_encrypted(packet: Packet) -> bool:
-    """Most packets have no data beside them, and to ask for a kind of it takes six times longer."""
-    beside = next(packet.iter_sidedata(), None)
-    return beside is not None and packet.has_sidedata("encryption_info")
+def _opened(path: Path, messages: list[tuple[int, str, str]], *, lightly: bool) -> OpenVideo | None:
+    """None where only decoding could tell what must be known."""
+    options = {"protocol_whitelist": "file"} | ({"skip_frame": "all"} if lightly else {})
+    try:
+        container = av.open(
+            f"file:{path}",
+            options=options,
+            metadata_errors="replace",  # a title in another encoding is no damage
+        )
+    except MemoryError:
+        raise _shortage_or_claim() from None
+    except FFmpegError as error:
+        raise _open_error(error, messages) from None
+    try:
+        stream = _video_stream(container)
+    except VideoError:
+        container.close()
+        if lightly:
+            return None
+        raise
+    stream.codec_context.thread_count = 1
+    if lightly:
+        for other in container.streams:
+            if other is not stream:
+                other.discard = Discard.all
+    return OpenVideo(container, stream, messages)
+
+
+def _suffices(video: OpenVideo) -> bool:
+    """Whether the packets of ``video``, opened lightly, are the same as else, and may be sought.
+
+    Matroska says no decode times: for H.264 FFmpeg makes them up by what it saw decoded.
+    """
+    h264 = video.stream.codec_context.codec.canonical_name == "h264"
+    return video.seekable and not (h264 and "matroska" in video.container.format.name)
+
+
+def _refuse_encrypted(packet: Packet) -> None:
+    """Each is asked: keyframes alone may be left clear."""
+    if packet.has_sidedata("encryption_info"):
+        raise VideoError("encrypted", "the frames cannot be decoded without their key")
 
 
 def check_file(path: Path) -> None:

@@ -78,7 +78,6 @@ def take_frames(
 
     ``see`` is given each of them, too: upright and whole, before it is made to fit.
     """
-    aspect = video.index.pixel_aspect
     slots: dict[int, list[int]] = {}
     for slot, number in enumerate(at):
         slots.setdefault(int(number), []).append(slot)
@@ -88,6 +87,7 @@ def take_frames(
     def take(number: int, frame: av.VideoFrame) -> None:
         orientation = orientation_of(frame)
         picture = upright(to_rgb(frame, reformatter, look.hdr), orientation)
+        aspect = video.pixel_aspect
         turned = 1 / aspect if orientation.rotation % 180 else aspect
         height, width = picture.shape[1:]
         if see is not None:

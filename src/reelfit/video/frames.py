@@ -3,20 +3,26 @@
 Two strategies, the same frames: see ``Strategy``.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import av
-import numpy as np
 from av.error import FFmpegError
 
 from reelfit.errors import VideoError
 from reelfit.video.array_names import is_array
 from reelfit.video.arrays import FrameArray, open_array
 from reelfit.video.container import OpenVideo, Packet, open_video
-from reelfit.video.packets import PacketIndex, Strategy, index_packets
+from reelfit.video.packets import (
+    PacketIndex,
+    Strategy,
+    index_packets,
+    needed_packets,
+    runs_of_packets,
+)
 
 Take = Callable[[int, av.VideoFrame], None]
 
@@ -35,13 +41,34 @@ class _SeekMissed(Exception):  # noqa: N818
     """After a seek another packet came than the one looked for."""
 
 
-@dataclass(frozen=True)
+class _Dropped(_NotAsIndexed):
+    """No error was met, and a frame did not come."""
+
+
+@dataclass
 class IndexedVideo:
     """An open video of which one pass over the packets was made, or an open array of frames."""
 
     path: Path
     opened: OpenVideo | FrameArray
     index: PacketIndex
+    _anew: OpenVideo | None = None
+
+    @property
+    def pixel_aspect(self) -> float:
+        """Width over height of a pixel as stored: 1 for square ones. Ask once a frame is there."""
+        source = self._anew or self.opened
+        return source.pixel_aspect if isinstance(source, OpenVideo) else 1.0
+
+    @contextmanager
+    def open_anew(self) -> Iterator[OpenVideo]:
+        """The same file at its start, with all that FFmpeg can learn of it by decoding."""
+        with open_video(self.path) as anew:
+            self._anew = anew
+            try:
+                yield anew
+            finally:
+                self._anew = None
 
 
 @contextmanager
@@ -55,7 +82,7 @@ def indexed_video(path: Path) -> Iterator[IndexedVideo]:
         with open_array(path) as array:
             yield IndexedVideo(path, array, array.index())
         return
-    with open_video(path) as opened:
+    with open_video(path, lightly=True) as opened:
         yield IndexedVideo(path, opened, index_packets(opened, opened.packets()))
 
 
@@ -80,7 +107,7 @@ def visit_frames(
         video.opened.visit(wanted, take)
         return "groups"
     if not index.trusted:
-        with open_video(video.path) as anew:
+        with video.open_anew() as anew:
             _visit_from_start(anew, index, set(wanted), take, None)
         return "sequential"
     presented = index.presented()
@@ -88,13 +115,13 @@ def visit_frames(
         raise _no_such_frame(max(wanted), len(presented))
     numbers = {int(presented[at]): at for at in wanted}
     for position, at in numbers.items():
-        if index.broken.intersection(_needed(index, position)):
+        if index.broken.intersection(needed_packets(index, position)):
             raise VideoError("damaged frame", f"frames before frame {at} are lost")
     if strategy != "sequential":
         with suppress(_NotAsIndexed):
             _visit_groups_anywhere(video.opened, video, numbers, take)
             return "groups"
-    with open_video(video.path) as anew:
+    with video.open_anew() as anew:
         _visit_from_start(anew, index, set(wanted), take, numbers)
     return "sequential"
 
@@ -115,7 +142,7 @@ def whole_frames(video: IndexedVideo) -> list[int]:
         numbers = {int(position): number for number, position in enumerate(index.presented())}
     found: list[tuple[int, int]] = []
     damaged: set[int] = set()
-    with open_video(video.path) as anew:
+    with video.open_anew() as anew:
         for counted, (position, frame) in enumerate(_decode_from_start(anew, damaged)):
             if frame.is_corrupt:
                 damaged.add(position)
@@ -125,7 +152,7 @@ def whole_frames(video: IndexedVideo) -> list[int]:
     return sorted(
         number
         for number, position in found
-        if not (damaged | index.broken).intersection(_needed(index, position))
+        if not (damaged | index.broken).intersection(needed_packets(index, position))
     )
 
 
@@ -139,43 +166,14 @@ def decode_tolerantly(video: OpenVideo, packet: Packet | None) -> list[av.VideoF
         return []
 
 
-def runs_of_packets(index: PacketIndex, positions: Collection[int]) -> list[tuple[int, int]]:
-    """The packets (first, last) to feed for the wanted ``positions``, in decode order.
-
-    A run starts at the last keyframe that is neither decoded nor shown after its wanted frame:
-    frames shown before the keyframe that they follow in the file need the group before, too.
-    """
-    runs: list[tuple[int, int]] = []
-    for position in sorted(positions):
-        start = _first_needed(index, position)
-        while runs and start <= runs[-1][1] + 1:  # one that starts before its forerunner, too
-            start = min(start, runs.pop()[0])
-        runs.append((start, position))
-    return runs
-
-
-def _first_needed(index: PacketIndex, position: int) -> int:
-    keys = np.flatnonzero(index.keyframes[: position + 1])
-    usable = keys[index.times[keys] <= index.times[position]]
-    return int(usable[-1]) if len(usable) else 0
-
-
-def _needed(index: PacketIndex, position: int) -> range:
-    """The packets that a decoder needs for the frame of one."""
-    return range(_first_needed(index, position), position + 1)
-
-
 def _visit_groups_anywhere(
     opened: OpenVideo, video: IndexedVideo, indices: dict[int, int], take: Take
 ) -> None:
-    """By seeking in the open file, if it can and finds the packets; else in the file opened anew.
-
-    To open it anew decodes a frame that nobody asked for: 35 ms at 1080p in H.264.
-    """
-    with suppress(_SeekMissed):
+    """By seeking in the open file, if it can and finds all; else in the file opened anew."""
+    with suppress(_SeekMissed, _Dropped):
         _visit_groups(opened, video.index, indices, take, seeks=True)
         return
-    with open_video(video.path) as anew:
+    with video.open_anew() as anew:
         _visit_groups(anew, video.index, indices, take, seeks=False)
 
 
@@ -186,6 +184,7 @@ def _visit_groups(
     context = video.stream.codec_context
     skips = context.codec.canonical_name in _SKIPPABLE
     at_time = {int(index.times[position]): at for position, at in indices.items()}
+    in_order = sorted(indices)
     for position, packet, ends_run in _packets_to_feed(video, index, indices, seeks=seeks):
         context.skip_frame = "NONREF" if skips and position not in indices else "DEFAULT"
         for frame in _decode_as_indexed(video, packet, ends_run):
@@ -194,6 +193,8 @@ def _visit_groups(
             at = at_time.pop(frame.pts, None) if frame.pts is not None else None
             if at is not None:
                 take(at, frame)
+        if ends_run and len(at_time) > len(indices) - bisect_right(in_order, position):
+            raise _Dropped
     if at_time:
         raise _NotAsIndexed
 
@@ -270,7 +271,7 @@ def _visit_from_start(
             raise _no_such_frame(at, counted)
         if at not in taken:
             raise VideoError("damaged frame", f"frame {at} cannot be decoded: {video.said()}")
-        if (damaged | index.broken).intersection(_needed(index, taken[at])):
+        if (damaged | index.broken).intersection(needed_packets(index, taken[at])):
             raise VideoError("damaged frame", f"frame {at} or one before it: {video.said()}")
 
 

@@ -1,7 +1,7 @@
 """The index of a video that one pass over its packets gives, without decoding one."""
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -34,8 +34,6 @@ class PacketIndex:
     """Seconds in one unit of ``times``."""
     average_fps: float | None
     """Frames a second by the header; None where it does not say."""
-    pixel_aspect: float
-    """Width over height of a pixel as stored: 1 for square ones."""
     total_bytes: int
     last_duration: int
     """Of the packet that came last, in the stream's time base; 0 where it is not known."""
@@ -97,17 +95,17 @@ class PacketIndex:
 def index_packets(video: OpenVideo, packets: Iterable[Packet]) -> PacketIndex:
     """Runs over ``packets``, those of ``video``, and notes their times and flags."""
     times, keyframes, shown = array("q"), bytearray(), bytearray()
-    orderly, total_bytes, last_decode, damaged, packet = True, 0, None, False, None
+    orderly, total_bytes, last_decode, damaged, packet = True, 0, -(2**63), False, None
     broken: set[int] = set()
+    losses = video.losses  # they grow as packets come
     for packet in packets:  # a long video has 100,000 of them: each look at one counts
-        time, decode, key = packet.pts, packet.dts, packet.is_keyframe
-        if video.losses and not key and len(times) in video.losses:
+        time, decode, key, damaged = packet.pts, packet.dts, packet.is_keyframe, packet.is_corrupt
+        if losses and not key and len(times) in losses:
             broken.add(len(times))
-        damaged = packet.is_corrupt
         if time is None or damaged:
             orderly, time = False, time or 0
         if decode is not None:
-            if last_decode is not None and decode < last_decode:
+            if decode < last_decode:
                 orderly = False
             last_decode = decode
         times.append(time)
@@ -129,7 +127,6 @@ def index_packets(video: OpenVideo, packets: Iterable[Packet]) -> PacketIndex:
         shown=as_shown,
         time_base=video.stream.time_base or Fraction(0),
         average_fps=float(video.stream.average_rate or 0) or None,
-        pixel_aspect=_pixel_aspect(video.stream.sample_aspect_ratio),
         total_bytes=total_bytes,
         last_duration=(packet.duration or 0) if packet else 0,
         ends_damaged=damaged,
@@ -138,8 +135,26 @@ def index_packets(video: OpenVideo, packets: Iterable[Packet]) -> PacketIndex:
     )
 
 
-def _pixel_aspect(stated: Fraction | None) -> float:
-    return float(stated) if stated and stated > 0 else 1.0
+def runs_of_packets(index: PacketIndex, positions: Collection[int]) -> list[tuple[int, int]]:
+    """The packets (first, last) to feed for the wanted ``positions``, in decode order.
+
+    A run starts at the last keyframe that is neither decoded nor shown after its wanted frame:
+    frames shown before the keyframe that they follow in the file need the group before, too.
+    """
+    runs: list[tuple[int, int]] = []
+    for position in sorted(positions):
+        start = needed_packets(index, position).start
+        while runs and start <= runs[-1][1] + 1:  # one that starts before its forerunner, too
+            start = min(start, runs.pop()[0])
+        runs.append((start, position))
+    return runs
+
+
+def needed_packets(index: PacketIndex, position: int) -> range:
+    """The packets that a decoder needs for the frame of one."""
+    keys = np.flatnonzero(index.keyframes[: position + 1])
+    usable = keys[index.times[keys] <= index.times[position]]
+    return range(int(usable[-1]) if len(usable) else 0, position + 1)
 
 
 def _container_is_trusted(video: OpenVideo) -> bool:

@@ -137,7 +137,7 @@ def _facts(path: Path, video: OpenVideo, index: PacketIndex, first: av.VideoFram
         pixel_format=first.format.name,
         bit_rate=(round(index.total_bytes * 8 / seconds) or None) if seconds else None,
         rotation=orientation_of(first).rotation,
-        pixel_aspect=index.pixel_aspect,
+        pixel_aspect=video.pixel_aspect,
         colour_matrix=colours.matrix,
         colour_tagged=colours.tagged,
         hdr=colours.transfer != "sdr",
