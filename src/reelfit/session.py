@@ -80,13 +80,9 @@ def carry_out(
 
 
 def _settle(study: Study, listing: Listing) -> dict[str, Any]:
-    """What stays as it is for the whole run: sums depend on the number of threads.
-
-    One model on one fold, where that is all, has the processors to itself.
-    """
+    """What stays as it is for the whole run: sums depend on the number of threads."""
+    threads = max(1, available_cores() // _workers(study))
     folds = listing.judged_folds(study.folds.count)
-    side_by_side = min(_workers(study), len(folds) * len(study.models))
-    threads = max(1, available_cores() // side_by_side)
     return {
         "classes": listing.classes,
         "folds": folds,
