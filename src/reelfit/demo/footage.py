@@ -14,8 +14,7 @@ from typing_extensions import override
 
 from reelfit.demo.source import Frames, Source
 from reelfit.errors import StudyError, VideoError
-from reelfit.video.container import OpenVideo, Packet, open_video
-from reelfit.video.frames import decode_tolerantly
+from reelfit.video.container import OpenVideo, Packet, decode_tolerantly, open_video
 from reelfit.video.orientation import orientation_of
 from reelfit.video.probe import probe
 

@@ -53,6 +53,11 @@ class FrameArray:
         return int(height), int(width)
 
     @property
+    def pixel_aspect(self) -> float:
+        """Nothing says of an array's pixels that they are not square."""
+        return 1.0
+
+    @property
     def _sides(self) -> tuple[int, int]:
         return (self.values.shape[1], self.values.shape[2])
 

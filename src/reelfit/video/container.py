@@ -164,6 +164,16 @@ def _opened(path: Path, messages: list[tuple[int, str, str]], *, lightly: bool) 
     return OpenVideo(container, stream, messages)
 
 
+def decode_tolerantly(video: OpenVideo, packet: Packet | None) -> list[av.VideoFrame]:
+    """The frames that ``packet`` completes, none if it is damaged; without one, those left."""
+    try:
+        return video.stream.codec_context.decode(packet)
+    except MemoryError:  # FFmpeg's, too: it says nothing about the file
+        raise
+    except FFmpegError:
+        return []
+
+
 def _suffices(video: OpenVideo) -> bool:
     """Whether the packets of ``video``, opened lightly, are the same as else, and may be sought.
 

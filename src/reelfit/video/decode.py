@@ -100,7 +100,8 @@ def take_frames(
             collected.append(torch.empty((len(at), *picture.shape), dtype=torch.uint8))
         if picture.shape != collected[0].shape[1:]:
             raise VideoError("frames of several sizes", "ask for one size to decode them together")
-        collected[0][slots[number]] = picture
+        for slot in slots[number]:
+            collected[0][slot] = picture
 
     strategy = visit_frames(video, slots.keys(), take)
     return collected[0], strategy

@@ -15,7 +15,7 @@ from av.error import FFmpegError
 from reelfit.errors import VideoError
 from reelfit.video.array_names import is_array
 from reelfit.video.arrays import FrameArray, open_array
-from reelfit.video.container import OpenVideo, Packet, open_video
+from reelfit.video.container import OpenVideo, Packet, decode_tolerantly, open_video
 from reelfit.video.packets import (
     PacketIndex,
     Strategy,
@@ -57,8 +57,7 @@ class IndexedVideo:
     @property
     def pixel_aspect(self) -> float:
         """Width over height of a pixel as stored: 1 for square ones. Ask once a frame is there."""
-        source = self._anew or self.opened
-        return source.pixel_aspect if isinstance(source, OpenVideo) else 1.0
+        return (self._anew or self.opened).pixel_aspect
 
     @contextmanager
     def open_anew(self) -> Iterator[OpenVideo]:
@@ -135,9 +134,9 @@ def whole_frames(video: IndexedVideo) -> list[int]:
     Raises:
         VideoError: the file cannot be used.
     """
-    index, numbers = video.index, None
     if isinstance(video.opened, FrameArray):
         return []
+    index, numbers = video.index, None
     if index.trusted:
         numbers = {int(position): number for number, position in enumerate(index.presented())}
     found: list[tuple[int, int]] = []
@@ -154,16 +153,6 @@ def whole_frames(video: IndexedVideo) -> list[int]:
         for number, position in found
         if not (damaged | index.broken).intersection(needed_packets(index, position))
     )
-
-
-def decode_tolerantly(video: OpenVideo, packet: Packet | None) -> list[av.VideoFrame]:
-    """The frames that ``packet`` completes, none if it is damaged; without one, those left."""
-    try:
-        return video.stream.codec_context.decode(packet)
-    except MemoryError:  # FFmpeg's, too: it says nothing about the file
-        raise
-    except FFmpegError:
-        return []
 
 
 def _visit_groups_anywhere(

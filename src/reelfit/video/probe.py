@@ -12,8 +12,7 @@ from reelfit.errors import VideoError
 from reelfit.video.array_names import is_array
 from reelfit.video.arrays import FrameArray, open_array
 from reelfit.video.colour import colours_of
-from reelfit.video.container import REST_LOST, OpenVideo, Packet, open_video
-from reelfit.video.frames import decode_tolerantly
+from reelfit.video.container import REST_LOST, OpenVideo, Packet, decode_tolerantly, open_video
 from reelfit.video.orientation import orientation_of
 from reelfit.video.packets import PacketIndex, Strategy, index_packets
 
