@@ -11,8 +11,17 @@ from PIL import Image, ImageDraw
 
 from reelfit.demo.source import Frames
 
-HUES: Final = {"red": 0.0, "yellow": 55.0, "green": 120.0, "blue": 230.0, "purple": 290.0}
-"""In degrees: no two are nearer than 55, and each clip is off by ``HUE_SPREAD`` at the most."""
+HUES: Final = {
+    "red": 0.0,
+    "orange": 30.0,
+    "yellow": 60.0,
+    "green": 120.0,
+    "cyan": 180.0,
+    "blue": 230.0,
+    "purple": 280.0,
+    "pink": 328.0,
+}
+"""In degrees: no two are nearer than 30, and each clip is off by ``HUE_SPREAD`` at the most."""
 HUE_SPREAD: Final = 6.0
 DIRECTIONS: Final = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 """Columns and rows by which a shape moves: a picture's first row is its uppermost."""

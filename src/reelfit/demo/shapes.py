@@ -55,7 +55,7 @@ retrieve:
   text: {name: text_transformer, width: 64, layers: 2, vocabulary: 400, length: 24, dropout: 0.1}
   dimensions: 64
   caption: {width: 96, dropout: 0.2}
-train: {epochs: 24, effective_batch: 32, learning_rate: 0.004, weight_decay: 0.05}
+train: {epochs: 20, effective_batch: 32, learning_rate: 0.004, weight_decay: 0.1}
 """
 
 
@@ -73,7 +73,7 @@ def make_shapes_set(
     *,
     seed: int = 0,
     combinations: int = len(EVERY),
-    clips_each: int = 4,
+    clips_each: int = 3,
     report_progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Makes the set in ``folder`` and returns its ``study.yaml``; what stands is not made again.
