@@ -220,3 +220,16 @@ def _few(names: list[str]) -> str:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def require_weights(weights: str | None, *, train: str) -> None:
+    """Looks whether what of an encoder is not to learn has learnt before.
+
+    Raises:
+        ValueError: it has not.
+    """
+    if weights is None and train != "all":
+        raise ValueError(
+            f"train: {train} would leave an encoder without weights as it was drawn: "
+            "give weights, or train: all"
+        )

@@ -14,6 +14,7 @@ from reelfit.errors import StudyError
 from reelfit.models.embedding_cache import EmbeddingCache
 from reelfit.models.input_adapter import InputAdapter, Needs
 from reelfit.models.model import Network
+from reelfit.models.transformers_checkpoint import require_weights
 
 Size = Literal["mini", "tiny", "small", "base", "large"]
 SIZES: Final[tuple[Size, ...]] = ("mini", "tiny", "small", "base", "large")
@@ -50,11 +51,7 @@ class TransformersNetwork(Network):
 
     @model_validator(mode="after")
     def _frozen_has_weights(self) -> "TransformersNetwork":
-        if self.weights is None and self.train != "all":
-            raise ValueError(
-                f"train: {self.train} would leave an encoder without weights as it was drawn: "
-                "give weights, or train: all"
-            )
+        require_weights(self.weights, train=self.train)
         return self
 
     @abstractmethod

@@ -15,6 +15,7 @@ from reelfit.models.transformers_checkpoint import (
     make_configuration,
     read_configuration,
     refuse_batch_norm,
+    require_weights,
 )
 from reelfit.models.transformers_network import PRETRAINED_RATE, Size, freeze, widths_of
 from reelfit.text_encoders.text_encoder import TextEncoder
@@ -59,11 +60,7 @@ class HFText(TextEncoder):
 
     @model_validator(mode="after")
     def _frozen_has_weights(self) -> "HFText":
-        if self.weights is None and self.train != "all":
-            raise ValueError(
-                f"train: {self.train} would leave an encoder without weights as it was drawn: "
-                "give weights, or train: all"
-            )
+        require_weights(self.weights, train=self.train)
         return self
 
     @override

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Int64, UInt8
 from torch import Tensor
 
@@ -123,9 +122,3 @@ def numbers_of(pairs: Sequence[tuple[int, int]], num_items: int) -> Int64[np.nda
     edges = coo_matrix((np.ones(len(items)), (items, num_items + texts)), shape=(size, size))
     found = connected_components(edges, directed=False)[1][:num_items]
     return np.asarray(found, dtype=np.int64)
-
-
-def spread_samples(batch: ItemBatch, device: torch.device) -> tuple[Tensor, list[int]]:
-    """The clips of a part as bytes on ``device``, and the sample that each belongs to."""
-    clips, sample_of_clip = batch.read(batch.samples)
-    return clips.to(device, non_blocking=True), sample_of_clip
